@@ -1,0 +1,36 @@
+# The two commands: `make demo` shows the promise, `make test` checks it. Both install what they need.
+PYTHON ?= python3
+AIRFLOW ?= 3.3
+VENV ?= .venv
+# uv is taken from the same index as pip.
+export UV_INDEX_URL ?= $(PIP_INDEX_URL)
+ifeq ($(UV_INDEX_URL),)
+unexport UV_INDEX_URL
+endif
+
+.PHONY: demo test lint venv clean
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
+	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(AIRFLOW).txt uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode \
+		-c constraints/airflow-$(AIRFLOW).txt --group dev -e '.[testing]'
+	@touch $@
+
+demo: venv
+	$(VENV)/bin/python -m demo
+
+test: venv lint
+	$(VENV)/bin/python -m pytest
+
+lint: venv
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,183 @@
+"""The callbacks: what a failed task has started is cancelled, without ever getting in the task's way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_freddy import record
+from airflow_provider_freddy.bulk import CancelTarget, Job, cancel_all, run_bounded
+from airflow_provider_freddy.connection import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.identifier import check_identifier
+from airflow_provider_freddy.core.retry import Budget, check_seconds
+from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.record import RecordedResponse, TaskTry
+from airflow_provider_freddy.version_compat import can_read_xcom, in_task_process
+
+log = logging.getLogger(__name__)
+
+#: Seconds. Airflow ends a task process 20 s after it reported its end, and a DAG processor's callback after 50 s.
+DEFAULT_BUDGET = 8.0
+
+
+def cancel_response_on_failure(context: Mapping[str, Any]) -> None:
+    """
+    Cancel what the failed task instance has started and that still runs.
+
+    For ``on_failure_callback`` and ``on_retry_callback`` of a task or of ``default_args``, alone or in a list, and
+    for the DAG's own ``on_failure_callback``, where it cancels what the whole run has started. It never raises, ends
+    within 8 seconds, and its last line in the log says what became of every response.
+
+    :param context: the context that Airflow gives to a callback.
+    """
+    CancelResponseCallback()(context)
+
+
+class CancelResponseCallback:
+    """
+    The same with options. Without ``task_ids`` and ``response_id`` it cancels what the task itself has started.
+
+    :param task_ids: tasks of the run whose responses to cancel, all their map indexes; for example what a sensor
+        that timed out has waited for.
+    :param response_id: one response or several, also as a template.
+    :param freddy_conn_id: the connection for ``response_id``; a recorded response brings its own.
+    :param organization_id: the organization for ``response_id``, also as a template; the connection's by default.
+    :param budget: seconds for everything together, 8 by default.
+    :raises ValueError: if an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        task_ids: str | Iterable[str] | None = None,
+        response_id: str | Sequence[str] | None = None,
+        freddy_conn_id: str = DEFAULT_CONN_ID,
+        organization_id: str | None = None,
+        budget: float = DEFAULT_BUDGET,
+    ) -> None:
+        if isinstance(task_ids, str):
+            task_ids = [task_ids]
+        self.task_ids = None if task_ids is None else list(task_ids)
+        self.response_id = response_id
+        self.freddy_conn_id = freddy_conn_id
+        self.organization_id = organization_id
+        self.budget = check_seconds(budget, "budget")
+
+    def __repr__(self) -> str:
+        return f"CancelResponseCallback(task_ids={self.task_ids!r}, response_id={self.response_id!r})"
+
+    def __call__(self, context: Mapping[str, Any]) -> None:
+        """
+        Cancel, and write one line that says what became of every response.
+
+        :param context: the context that Airflow gives to a callback.
+        """
+        try:
+            self._cancel(context)
+        except Exception as error:
+            # The task's own error is what matters to Airflow; ours goes into the log.
+            log.error(
+                "Freddy callback for %s: what it has started MAY STILL RUN AND COST MONEY. %s: %s",
+                _whose(context),
+                type(error).__name__,
+                error,
+            )
+
+    def _cancel(self, context: Mapping[str, Any]) -> None:
+        budget = Budget(self.budget)
+        endings: list[str] = []
+        # Airflow's answers can take long too: the API server may be what is down.
+        found = run_bounded([Job("targets", lambda: self._targets(context, endings))], budget.seconds).get("targets")
+        if not isinstance(found, list):
+            raise found or FreddyError(f"Airflow did not say within {self.budget:g} s what was started.")
+        outcomes = cancel_all(found, max(budget.remaining, 0.1)) if found else {}
+        unsettled = 0
+        for response_id, outcome in outcomes.items():
+            if isinstance(outcome, Exception):
+                unsettled += not isinstance(outcome, FreddyNotFoundError)
+                endings.append(str(outcome) if isinstance(outcome, FreddyError) else f"{response_id}: {outcome!r}")
+            else:
+                endings.append(str(outcome))
+        log.log(
+            logging.ERROR if unsettled else logging.INFO,
+            "Freddy callback for %s: %s",
+            _whose(context),
+            "; ".join(endings) or "it had started no response",
+        )
+
+    def _targets(self, context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
+        """Find what to cancel; what is known to have ended goes into ``endings`` instead."""
+        if self.response_id is not None:
+            return self._given_targets(context)
+        if self.task_ids is not None or "reason" in context:
+            # Only a DAG's callback is told a reason.
+            task_ids = self.task_ids if self.task_ids is not None else list(context["dag"].task_ids)
+            return _recorded_targets(_read_run(context, task_ids))
+        return _own_targets(context, endings)
+
+    def _given_targets(self, context: Mapping[str, Any]) -> list[CancelTarget]:
+        response_ids = _render(self.response_id, context)
+        response_ids = [response_ids] if isinstance(response_ids, str) else list(response_ids or [])
+        hook = FreddyHook(_render(self.freddy_conn_id, context))
+        organization_id = _render(self.organization_id, context)
+        return [CancelTarget(check_identifier(one, "response id"), hook, organization_id) for one in response_ids]
+
+
+def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
+    """
+    Find what the try of this context has started.
+
+    What this process has started itself comes first: it brings an open connection, and asks Airflow nothing, which
+    after an interrupted question may answer wrongly. Only a try that was begun by another process needs the XCom.
+    """
+    started = record.started_by(TaskTry.of(context))
+    if not started:
+        return _recorded_targets(_read_try(context))
+    endings.extend(entry.ending for entry in started if entry.ending)
+    return [
+        CancelTarget(entry.record.response_id, entry.hook, entry.record.organization_id)
+        for entry in started
+        if not entry.ending
+    ]
+
+
+def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]:
+    hooks: dict[str, FreddyHook] = {}
+    return [
+        CancelTarget(
+            entry.response_id,
+            hooks.setdefault(entry.freddy_conn_id, FreddyHook(entry.freddy_conn_id)),
+            entry.organization_id,
+        )
+        for entry in entries
+    ]
+
+
+def _read_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
+    _check_xcom_readable(context)
+    return record.recorded_by_try(context)
+
+
+def _read_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
+    _check_xcom_readable(context)
+    return record.recorded_by_run(context, task_ids)
+
+
+def _check_xcom_readable(context: Mapping[str, Any]) -> None:
+    if not can_read_xcom(context):
+        raise FreddyError("Airflow 3.0 does not let a callback in the DAG processor read XComs; 3.1 does.")
+    if "ti" not in context:
+        raise FreddyError("Airflow gave this callback no task instance to read the record with.")
+
+
+def _render(value: Any, context: Mapping[str, Any]) -> Any:
+    return context["task"].render_template(value, dict(context)) if value is not None else None
+
+
+def _whose(context: Mapping[str, Any]) -> str:
+    if "reason" in context or "ti" not in context:
+        return f"run {context.get('run_id')} of {getattr(context.get('dag'), 'dag_id', None)}"
+    where = "" if in_task_process(context) else " (in the DAG processor)"
+    return f"{TaskTry.of(context)}{where}"

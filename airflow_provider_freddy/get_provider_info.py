@@ -1,0 +1,33 @@
+"""What Airflow's providers manager reads, in every process: it must import next to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_freddy import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the metadata of this provider (entry point ``apache_airflow_provider``)."""
+    from airflow_provider_freddy.hooks.form import conn_fields, declared_ui_field_behaviour
+
+    package = "airflow_provider_freddy"
+    integration = "Freddy"
+    return {
+        "package-name": "airflow-provider-freddy",
+        "name": integration,
+        "description": "Model responses of Freddy that never outlive their task.",
+        "versions": [__version__],
+        "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.freddy"]}],
+        "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.freddy"]}],
+        "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.freddy"]}],
+        "connection-types": [
+            {
+                "connection-type": "freddy",
+                "hook-class-name": f"{package}.hooks.freddy.FreddyHook",
+                "hook-name": integration,
+                "conn-fields": conn_fields(),
+                "ui-field-behaviour": declared_ui_field_behaviour(),
+            }
+        ],
+    }

@@ -1,0 +1,353 @@
+"""The hook: what the provider says to Freddy, with the retries, time budgets and logging that belong to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import tenacity
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_freddy import record
+from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
+from airflow_provider_freddy.core.cancel import CancelResult, CancelSteps, Wait, cancel_steps
+from airflow_provider_freddy.core.identifier import check_identifier
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.reply import HttpReply, ModelResponse, read_reply
+from airflow_provider_freddy.core.request import ApiRequest, create_response_request, get_response_request
+from airflow_provider_freddy.core.retry import Budget, may_retry, pause_before_retry
+from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_for
+from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
+from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
+from airflow_provider_freddy.signals import signals_deferred
+
+if TYPE_CHECKING:
+    import requests
+
+    from airflow_provider_freddy.hooks.transport import Transport
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Seconds for one call with all its retries, where the caller names none.
+DEFAULT_BUDGET = 60.0
+
+
+class FreddyHook(BaseHook):
+    """
+    Talk to Freddy: start, look at and cancel model responses.
+
+    The connection is looked up at the first call, and one HTTP connection is kept for the life of the hook.
+
+    :param freddy_conn_id: the Airflow connection of type ``freddy``.
+    """
+
+    conn_name_attr = "freddy_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONN_TYPE
+    hook_name = "Freddy"
+
+    def __init__(self, freddy_conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()
+        self.freddy_conn_id = freddy_conn_id
+        self._last_status: dict[str, str] = {}
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """
+        The checked settings of the connection, looked up once.
+
+        :raises FreddyCredentialsError: if the connection has no usable API key.
+        :raises FreddyInvalidRequestError: if something else in it makes no sense.
+        """
+        return read_connection(self.get_connection(self.freddy_conn_id))
+
+    @cached_property
+    def _transport(self) -> Transport:
+        from airflow_provider_freddy.hooks.transport import Transport
+
+        return Transport(self.settings)
+
+    def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
+        """
+        Return a hook with an HTTP connection of its own, which need not ask Airflow for the same connection again.
+
+        For signal handlers and threads: the connection of the hook that they interrupt may be in use.
+
+        :param freddy_conn_id: another Airflow connection; this hook's own by default.
+        """
+        other = FreddyHook(freddy_conn_id or self.freddy_conn_id)
+        if other.freddy_conn_id == self.freddy_conn_id:
+            other.settings = self.settings
+        return other
+
+    def get_conn(self) -> requests.Session:
+        """Return the ``requests`` session, with authentication and everything else of the connection set up."""
+        return self._transport.session
+
+    def organization(self, organization_id: str | None = None) -> str:
+        """
+        Return the organization that a call is for.
+
+        :param organization_id: the organization; the connection's by default.
+        :raises FreddyInvalidRequestError: if neither names one, or it cannot be an id.
+        """
+        found = organization_id if organization_id is not None else self.settings.organization_id
+        if found is None:
+            raise FreddyInvalidRequestError(
+                f"No organization id: pass organization_id, or set it on the Airflow connection "
+                f"{self.freddy_conn_id!r}. Nothing was sent to Freddy."
+            )
+        return _checked(check_identifier, found, "organization id")
+
+    def create_response(
+        self,
+        inputs: Any,
+        *,
+        model: str | None = None,
+        organization_id: str | None = None,
+        background: bool = True,
+        budget: float = DEFAULT_BUDGET,
+        **parameters: Any,
+    ) -> ModelResponse:
+        """
+        Start a model response. It costs money until it ends.
+
+        In a running task it is recorded for that task instance at once, so that the failure callback, the kill hook
+        and other tasks of the run can cancel it. If it cannot be recorded it is cancelled again.
+
+        :param inputs: text, or the list of messages as the API takes it.
+        :param model: the model; the API's default if not given.
+        :param organization_id: the organization that pays; the connection's by default.
+        :param background: whether the call returns at once while the response is generated on its own.
+        :param budget: seconds for the call with all its retries, 60 by default. It is only sent again when the
+            first one cannot have started a response.
+        :param parameters: further fields of the body, passed through untouched (API contract, part A).
+        :return: the response as the API describes it, usually ``queued``.
+        :raises FreddyInvalidRequestError: if an argument makes no sense (nothing was sent) or the API refuses it.
+        :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
+        """
+        organization = self.organization(organization_id)
+        request = _checked(
+            create_response_request,
+            inputs,
+            organization_id=organization,
+            model=model,
+            background=background,
+            parameters=parameters,
+        )
+        answer = self._exchange(
+            request,
+            _checked(Budget, budget),
+            shielded=True,
+            on_response=lambda response: self._remember(response, organization),
+        )
+        if isinstance(answer, Problem):
+            raise error_for(_warn_of_lost_reply(answer))
+        return answer
+
+    def get_response(
+        self, response_id: str, *, organization_id: str | None = None, budget: float = DEFAULT_BUDGET
+    ) -> ModelResponse:
+        """
+        Look at a response.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        :param budget: seconds for the call with all its retries, 60 by default.
+        :raises FreddyNotFoundError: if the organization has no such response.
+        :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
+        """
+        organization = self.organization(organization_id)
+        request = _checked(get_response_request, response_id, organization_id=organization)
+        answer = self._exchange(request, _checked(Budget, budget), response_id=response_id)
+        if isinstance(answer, Problem):
+            raise error_for(answer.because(f"The status of response {response_id} is not known."))
+        if answer.is_final:
+            record.note_ending(response_id, f"{response_id} had ended by itself ({answer.status})")
+        return answer
+
+    def cancel_response(
+        self,
+        response_id: str,
+        *,
+        organization_id: str | None = None,
+        budget: float = DEFAULT_BUDGET,
+        tell_status: bool = True,
+    ) -> CancelResult:
+        """
+        Cancel a response, and come back when it no longer runs.
+
+        A response that had already ended is no error. One that is still queued, which the API refuses to cancel, is
+        tried again until it can be cancelled.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        :param budget: seconds for all of it, 60 by default.
+        :param tell_status: whether to ask for the final status of a response that had already ended.
+        :return: what became of it.
+        :raises FreddyCancelNotConfirmedError: if it still runs, or may, when the budget is spent.
+        :raises FreddyNotFoundError: if the organization has no such response.
+        :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
+        """
+        organization = self.organization(organization_id)
+        limit = _checked(Budget, budget)
+        steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
+        outcome = _checked(self._drive, steps, limit, response_id)
+        if isinstance(outcome, Problem):
+            raise error_for(_say_what_it_costs(outcome, response_id))
+        record.note_ending(response_id, str(outcome))
+        return outcome
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Check key, organization and base URL without starting anything: look at a response that cannot exist.
+
+        :return: whether the connection works, and a sentence that says what to mend. The key is never in it.
+        """
+        try:
+            organization = self.settings.organization_id
+            answer = self._exchange(check_request(organization), Budget(10), attempts=1)
+            return describe_check(answer, self.settings)
+        except Exception as error:
+            return False, str(error)
+
+    def close(self) -> None:
+        """Close the HTTP connection. A later call opens another one."""
+        if (transport := self.__dict__.pop("_transport", None)) is not None:
+            transport.session.close()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the custom fields of the connection form, for Airflow 2.11 to 3.1."""
+        return connection_form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return labels, placeholders and hidden fields of the connection form, for Airflow 2.11 to 3.1."""
+        return ui_field_behaviour()
+
+    def _remember(self, response: ModelResponse, organization_id: str) -> None:
+        """Record a response that has just started; cancel it when nobody would be able to find it later."""
+        context = record.running_task_context()
+        if context is None or response.is_final:
+            return
+        try:
+            record.remember(context, response.id, organization_id, self)
+        except Exception:
+            self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
+            self.cancel_response(response.id, organization_id=organization_id)
+            raise
+
+    def _drive(self, steps: CancelSteps, budget: Budget, response_id: str) -> CancelResult | Problem:
+        """Do what the cancel protocol asks for, and tell it what came of it."""
+        answer: ModelResponse | Problem | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                result: CancelResult | Problem = end.value
+                return result
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = self._exchange(step, budget, response_id=response_id)
+
+    def _exchange(
+        self,
+        request: ApiRequest,
+        budget: Budget,
+        *,
+        response_id: str | None = None,
+        shielded: bool = False,
+        attempts: int | None = None,
+        on_response: Callable[[ModelResponse], None] = lambda _response: None,
+    ) -> ModelResponse | Problem:
+        """
+        Send a request until it works, cannot be sent again, or the budget is spent.
+
+        ``shielded`` keeps signals waiting until ``on_response`` has run, but never during a pause.
+        """
+        transport = self._transport
+
+        def attempt() -> ModelResponse | Problem:
+            with signals_deferred() if shielded else nullcontext():
+                answer = self._send_once(transport, request, budget, response_id)
+                if isinstance(answer, ModelResponse):
+                    on_response(answer)
+            return answer
+
+        out_of_time = tenacity.stop_before_delay(budget.remaining)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answer: isinstance(answer, Problem) and may_retry(answer)),
+            wait=lambda state: pause_before_retry(state.attempt_number, _result(state)),
+            stop=out_of_time
+            if attempts is None
+            else tenacity.stop_any(out_of_time, tenacity.stop_after_attempt(attempts)),
+            retry_error_callback=_result,
+        )
+        answer: ModelResponse | Problem = retrying(attempt)
+        return answer
+
+    def _send_once(
+        self, transport: Transport, request: ApiRequest, budget: Budget, response_id: str | None
+    ) -> ModelResponse | Problem:
+        start = time.monotonic()
+        reply = transport.send(request, budget)
+        answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
+        self._report(request, reply, answer, 1000 * (time.monotonic() - start))
+        return answer
+
+    def _report(
+        self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, milliseconds: float
+    ) -> None:
+        """Write one line per call: what was asked and what came back, never a key, a prompt or an output."""
+        if isinstance(answer, Problem):
+            self.log.info("Freddy %s, %.0f ms", answer, milliseconds)
+            return
+        # A wait asks the same thing again and again: only a change of status is news.
+        news = request.method != "GET" or self._last_status.get(answer.id) != answer.status
+        self._last_status[answer.id] = answer.status
+        (self.log.info if news else self.log.debug)(
+            "Freddy %s %s: %s, response %s is %s, request id %s, %.0f ms",
+            request.method,
+            request.path,
+            getattr(reply, "status", None),
+            answer.id,
+            answer.status,
+            answer.request_id,
+            milliseconds,
+        )
+
+
+def _result(state: tenacity.RetryCallState) -> Any:
+    return state.outcome.result() if state.outcome else None
+
+
+def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function of the core; what it says about a bad value becomes an error of the provider."""
+    try:
+        return function(*args, **kwargs)
+    except FreddyInvalidRequestError:
+        raise
+    except ValueError as error:
+        raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None
+
+
+def _warn_of_lost_reply(problem: Problem) -> Problem:
+    if not problem.maybe_processed:
+        return problem
+    return problem.because(
+        "Freddy may have started a response whose id never arrived: it may run and cost money, and can only be "
+        "found in Freddy itself."
+    )
+
+
+def _say_what_it_costs(problem: Problem, response_id: str) -> Problem:
+    if problem.kind is ProblemKind.NOT_FOUND:
+        return problem.because(f"There is no response {response_id} to cancel in this organization.")
+    return problem.because(f"Response {response_id} MAY STILL RUN AND COST MONEY.")

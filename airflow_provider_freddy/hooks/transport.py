@@ -1,0 +1,185 @@
+"""
+The HTTP side of the hook: Airflow's ``HttpHook`` set up for Freddy, and its failures turned into problems.
+
+Imported only when something is sent: the HTTP libraries cost a DAG file more than everything else together.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable
+from typing import Any
+
+import requests
+import urllib3
+from airflow import __version__ as airflow_version
+from airflow.providers.http.hooks.http import HttpHook
+from requests.auth import AuthBase
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidHeader,
+    InvalidJSONError,
+    InvalidURL,
+    ProxyError,
+    ReadTimeout,
+    SSLError,
+    TooManyRedirects,
+)
+
+from airflow_provider_freddy import __version__
+from airflow_provider_freddy.connection import ConnectionSettings
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
+from airflow_provider_freddy.core.request import ApiRequest
+from airflow_provider_freddy.core.retry import Budget
+
+_CHUNK_BYTES = 16 * 1024
+# Below this an attempt could not even be made; the budget is checked before every attempt.
+_SHORTEST_TIMEOUT = 0.05
+
+
+class FreddyAuth(AuthBase):
+    """
+    Put the API key into every request.
+
+    As ``session.auth`` and not as a header, because requests would let a ``.netrc`` entry replace a header.
+
+    :param settings: the connection.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._name, self._value = settings.auth_header()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers[self._name] = self._value
+        return request
+
+    def remove_from(self, request: requests.PreparedRequest) -> None:
+        """Take the key out of a request that goes to another host."""
+        request.headers.pop(self._name, None)
+
+
+class Transport(HttpHook):
+    """
+    One session with Freddy: connects once, keeps the connection, sends and receives.
+
+    Proxies, certificates, SRV records and TCP keep-alive are the business of ``HttpHook``.
+
+    :param settings: the connection.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        self._auth = FreddyAuth(settings)
+        super().__init__(http_conn_id=settings.conn_id, auth_type=lambda: self._auth)
+        self.session = self.get_conn()
+
+    def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]
+        """
+        Return the settings in the shape of an HTTP connection.
+
+        No ``Connection`` object: reading its extra talks to Airflow's supervisor, and a hook made inside a signal
+        handler must not.
+
+        :param conn_id: not looked at.
+        """
+        extra = {**self._settings.headers, **self._settings.http_options}
+        return types.SimpleNamespace(
+            host=self._settings.base_url, schema=None, port=None, login=None, password=None,
+            extra=json.dumps(extra), extra_dejson=extra,
+        )  # fmt: skip
+
+    def get_conn(self, *args: Any, **kwargs: Any) -> requests.Session:
+        """Return a new session, set up by ``HttpHook`` and with what an API client adds."""
+        session = super().get_conn(*args, **kwargs)
+        session.headers.setdefault("Accept", "application/json")
+        if "User-Agent" not in self._settings.headers:
+            session.headers["User-Agent"] = f"airflow-provider-freddy/{__version__} apache-airflow/{airflow_version}"
+        # requests drops only "Authorization" when it follows a redirect to another host.
+        session.rebuild_auth = self._rebuild_auth(session)  # type: ignore[method-assign]
+        return session
+
+    def _rebuild_auth(self, session: requests.Session) -> Callable[..., None]:
+        def rebuild_auth(request: requests.PreparedRequest, response: requests.Response) -> None:
+            if session.should_strip_auth(str(response.request.url), str(request.url)):  # type: ignore[no-untyped-call]
+                self._auth.remove_from(request)
+
+        return rebuild_auth
+
+    def send(self, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
+        """
+        Send one request once.
+
+        :param request: what to send.
+        :param budget: no timeout is longer than what is left of it.
+        :return: the reply whatever its status, or the problem that there was no reply.
+        """
+        timeout = (
+            max(_SHORTEST_TIMEOUT, min(self._settings.connect_timeout, budget.remaining)),
+            max(_SHORTEST_TIMEOUT, min(self._settings.read_timeout, budget.remaining)),
+        )
+        session = self.session
+        try:
+            prepared = session.prepare_request(
+                requests.Request(
+                    request.method, self.url_from_endpoint(request.path), params=request.params, json=request.json
+                )
+            )
+            environment = session.merge_environment_settings(
+                prepared.url, proxies=session.proxies, stream=True, verify=session.verify, cert=session.cert
+            )
+            # An API does not redirect: what does is a proxy's login page or another product.
+            redirects = self._settings.http_options.get("allow_redirects", False)
+            with session.send(prepared, timeout=timeout, allow_redirects=redirects, **environment) as response:
+                return _receive(response, request, budget)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # Nothing wider: what a signal handler raises in the middle of this is not for us.
+            return _problem(error, request, timeout)
+
+
+def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
+    """Read the body, but neither for longer nor more of it than there is any use for."""
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            break
+        if not budget.remaining:
+            return Problem(
+                ProblemKind.UNAVAILABLE, request, "The reply did not end in time.", response.status_code,
+                request_id=response.headers.get("x-request-id"), maybe_processed=True,
+            )  # fmt: skip
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpReply(response.status_code, headers, bytes(body), truncated=len(body) > MAX_BODY_BYTES)
+
+
+def _problem(error: Exception, request: ApiRequest, timeout: tuple[float, float]) -> Problem:
+    """Sort what requests raises by whether Freddy may have the request and whether trying again can help."""
+    if isinstance(error, ConnectTimeout):
+        return Problem(ProblemKind.UNAVAILABLE, request, f"No connection within {timeout[0]:.1f} s.")
+    if isinstance(error, ReadTimeout):
+        message = f"No reply within {timeout[1]:.1f} s."
+        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=True)
+    if isinstance(error, SSLError):
+        return Problem(ProblemKind.UNAVAILABLE, request, f"TLS failed: {_innermost(error)}.")
+    if isinstance(error, ProxyError):
+        return Problem(ProblemKind.UNAVAILABLE, request, "The proxy did not connect.")
+    if isinstance(error, TooManyRedirects):
+        return Problem(ProblemKind.UNEXPECTED_REPLY, request, "Too many redirects.", maybe_processed=True)
+    if isinstance(error, InvalidURL | InvalidHeader | InvalidJSONError) or not isinstance(
+        error, requests.RequestException
+    ):
+        # A wrong CA path, a base URL that is none, a value that JSON cannot hold: nothing was sent.
+        return Problem(ProblemKind.INVALID_REQUEST, request, f"Not sent: {_innermost(error)}.")
+    not_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+    message = f"{'No connection' if not_connected else 'The connection broke'}: {_innermost(error)}."
+    return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not not_connected)
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the words of the first cause: those of the wrappers repeat the URL and object addresses."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).rstrip(".")

@@ -1,0 +1,230 @@
+"""
+The record of what every task instance has started.
+
+It is kept three times, because every way to die leaves another one readable (``docs`` of the failure paths):
+
+* in the process that started the response, with the open hook: cancelling from here asks Airflow nothing;
+* in an XCom of the task instance, for callbacks in other processes and for other tasks of the run;
+* in the task state store of Airflow 3.3+, which outlives the try.
+
+An entry says by itself whose it is: an XCom has no try number, and a late callback of one try must never touch the
+response of the next (a mapped task's XCom holds those of its siblings too).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+from airflow_provider_freddy.version_compat import task_state_store
+
+#: Key of the XCom and of the task state store.
+RECORD_KEY = "freddy_responses"
+
+log = logging.getLogger(__name__)
+
+
+class TaskTry(NamedTuple):
+    """One try of one task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+
+    @classmethod
+    def of(cls, context: Mapping[str, Any]) -> TaskTry:
+        """
+        Return the try that a context belongs to.
+
+        :param context: the context of a task or of a task's callback.
+        """
+        ti = context["ti"]
+        return cls(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)
+
+    def __str__(self) -> str:
+        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{index}, run {self.run_id}, try {self.try_number}"
+
+
+@dataclass(frozen=True)
+class RecordedResponse:
+    """
+    One response, and the task instance that started it. Holds no secret.
+
+    :param response_id: the response.
+    :param organization_id: the organization that owns it.
+    :param freddy_conn_id: the Airflow connection that it was started with.
+    """
+
+    response_id: str
+    organization_id: str
+    freddy_conn_id: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+
+    @property
+    def started_in(self) -> TaskTry:
+        """The try that started it."""
+        return TaskTry(self.dag_id, self.run_id, self.task_id, self.map_index, self.try_number)
+
+    @classmethod
+    def read(cls, entry: Any) -> RecordedResponse | None:
+        """
+        Read an entry of an XCom or of the store; ``None`` if it is none.
+
+        Answers of Airflow are not taken on trust: after an interrupted question the next answer can be that of
+        another question (seen after an ``execution_timeout``).
+
+        :param entry: what was stored.
+        """
+        if not isinstance(entry, dict):
+            return None
+        names = {field.name: int if field.name in {"map_index", "try_number"} else str for field in fields(cls)}
+        if not all(isinstance(entry.get(name), kind) for name, kind in names.items()):
+            return None
+        return cls(**{name: entry[name] for name in names})
+
+
+@dataclass
+class StartedResponse:
+    """
+    A response that this process has started.
+
+    :param record: what is recorded of it.
+    :param hook: the hook that started it, its connection resolved and open.
+    :param ending: what became of it, in words; ``None`` while it may run.
+    """
+
+    record: RecordedResponse
+    hook: Any
+    ending: str | None = None
+
+
+# By response id, in the order in which they were started. Written under the lock, which no signal handler takes.
+_started: dict[str, StartedResponse] = {}
+_tries_merged: set[TaskTry] = set()
+_lock = threading.RLock()
+
+
+def running_task_context() -> Mapping[str, Any] | None:
+    """Return the context of the task that runs in this process, ``None`` outside of a task."""
+    from airflow.providers.common.compat.sdk import AirflowException, get_current_context
+
+    try:
+        return get_current_context()
+    except (RuntimeError, AirflowException):
+        return None
+
+
+def remember(context: Mapping[str, Any], response_id: str, organization_id: str, hook: Any) -> None:
+    """
+    Record a response for the running task instance, in all places at once.
+
+    :param context: the context of the running task.
+    :param response_id: the response.
+    :param organization_id: the organization that owns it.
+    :param hook: the hook that started it.
+    :raises Exception: whatever Airflow raises, if none of the places outside this process could be written.
+    """
+    this_try = TaskTry.of(context)
+    record = RecordedResponse(response_id, organization_id, hook.freddy_conn_id, *this_try)
+    with _lock:
+        _started[response_id] = StartedResponse(record, hook)
+        if this_try not in _tries_merged:
+            # What the same try has recorded in an earlier process, before it was deferred.
+            for earlier in recorded_by_try(context):
+                _started.setdefault(earlier.response_id, StartedResponse(earlier, hook.sibling(earlier.freddy_conn_id)))
+            _tries_merged.add(this_try)
+        _write(context, [asdict(entry.record) for entry in started_by(this_try)])
+
+
+def _write(context: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
+    """Write the list to the XCom and, on 3.3+, to the store; one of them is enough."""
+    failures: list[Exception] = []
+    written = 0
+    store = task_state_store(context)
+    try:
+        context["ti"].xcom_push(key=RECORD_KEY, value=entries)
+        written += 1
+    except Exception as error:
+        failures.append(error)
+    if store is not None:
+        try:
+            kept = [asdict(entry) for entry in _read_all(store.get(RECORD_KEY)) if asdict(entry) not in entries]
+            store.set(RECORD_KEY, kept + entries)
+            written += 1
+        except Exception as error:
+            failures.append(error)
+    if not written:
+        raise failures[0]
+    for failure in failures:
+        log.warning("The record of started Freddy responses is kept in one place only: %s", failure)
+
+
+def started_by(this_try: TaskTry) -> list[StartedResponse]:
+    """
+    Return what this process knows that a try has started, in order.
+
+    :param this_try: the try.
+    """
+    return [entry for entry in list(_started.values()) if entry.record.started_in == this_try]
+
+
+def started_here(response_id: str) -> StartedResponse | None:
+    """
+    Return what this process knows of a response, ``None`` if it did not start it.
+
+    :param response_id: the response.
+    """
+    return _started.get(response_id)
+
+
+def note_ending(response_id: str, ending: str) -> None:
+    """
+    Note that a response no longer runs, so that nobody in this process cancels it again.
+
+    :param response_id: the response.
+    :param ending: what became of it, in words.
+    """
+    if (entry := _started.get(response_id)) is not None:
+        entry.ending = ending
+
+
+def recorded_by_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
+    """
+    Read from the XCom what the try of this context has started: never another try's, never a sibling's.
+
+    :param context: the context of a task or of a task's callback.
+    """
+    ti = context["ti"]
+    this_try = TaskTry.of(context)
+    # Without map_indexes a mapped task is given the XComs of all its siblings.
+    found = ti.xcom_pull(task_ids=ti.task_id, key=RECORD_KEY, map_indexes=ti.map_index)
+    return [entry for entry in _read_all(found) if entry.started_in == this_try]
+
+
+def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
+    """
+    Read from the XComs what tasks of this run have started, all map indexes.
+
+    :param context: the context of a task or of a callback of the run.
+    :param task_ids: the tasks.
+    """
+    ti = context["ti"]
+    lists = ti.xcom_pull(task_ids=list(task_ids), key=RECORD_KEY) or []
+    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
+    return [entry for entry in found.values() if (entry.dag_id, entry.run_id) == (ti.dag_id, ti.run_id)]
+
+
+def _read_all(entries: Any) -> list[RecordedResponse]:
+    if not isinstance(entries, list | tuple):
+        return []
+    return [entry for entry in map(RecordedResponse.read, entries) if entry is not None]

@@ -1,0 +1,46 @@
+"""The differences between the Airflow versions that this provider supports, all in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow import __version__ as _airflow_version
+
+_MAJOR, _MINOR = (int(part) for part in _airflow_version.split(".")[:2])
+
+AIRFLOW_V_3_0_PLUS = (_MAJOR, _MINOR) >= (3, 0)
+AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
+
+
+def in_task_process(context: Mapping[str, Any]) -> bool:
+    """
+    Tell whether a failure or retry callback runs in the process that ran the task.
+
+    There it may ask Airflow anything. In the DAG processor (3.x) a question that is not in its protocol is never
+    answered and hangs it (seen on 3.3.2); only the task process puts ``exception`` into the context. 2.11 always
+    puts it there, but also always has the database.
+
+    :param context: the callback's context.
+    """
+    return "exception" in context
+
+
+def can_read_xcom(context: Mapping[str, Any]) -> bool:
+    """
+    Tell whether ``ti.xcom_pull`` is answered in this callback.
+
+    3.0 never answers it in the DAG processor (mended in 3.1.0, apache/airflow#55542).
+
+    :param context: the callback's context.
+    """
+    return not AIRFLOW_V_3_0_PLUS or AIRFLOW_V_3_1_PLUS or in_task_process(context)
+
+
+def task_state_store(context: Mapping[str, Any]) -> Any | None:
+    """
+    Return the store that outlives a try (Airflow 3.3+, AIP-103), ``None`` where there is none.
+
+    :param context: the context of a running task; must not be used in a callback of another process.
+    """
+    return context.get("task_state_store")
