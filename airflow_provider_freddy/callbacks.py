@@ -177,7 +177,11 @@ def _render(value: Any, context: Mapping[str, Any]) -> Any:
 
 
 def _whose(context: Mapping[str, Any]) -> str:
-    if "reason" in context or "ti" not in context:
-        return f"run {context.get('run_id')} of {getattr(context.get('dag'), 'dag_id', None)}"
-    where = "" if in_task_process(context) else " (in the DAG processor)"
-    return f"{TaskTry.of(context)}{where}"
+    """Name the task or the run that the callback is for; never fails, the last line of the log needs it."""
+    try:
+        whose = f"{TaskTry.of(context)}{'' if in_task_process(context) else ' (in the DAG processor)'}"
+    except (KeyError, AttributeError):
+        whose = ""
+    if whose and "reason" not in context:
+        return whose
+    return f"run {context.get('run_id')} of DAG {getattr(context.get('dag'), 'dag_id', None)}"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
-from airflow_provider_freddy.version_compat import task_state_store
+from airflow_provider_freddy.version_compat import resumed_from_deferral, task_state_store
 
 #: Key of the XCom and of the task state store.
 RECORD_KEY = "freddy_responses"
@@ -138,11 +138,11 @@ def remember(context: Mapping[str, Any], response_id: str, organization_id: str,
     record = RecordedResponse(response_id, organization_id, hook.freddy_conn_id, *this_try)
     with _lock:
         _started[response_id] = StartedResponse(record, hook)
-        if this_try not in _tries_merged:
-            # What the same try has recorded in an earlier process, before it was deferred.
+        if this_try not in _tries_merged and resumed_from_deferral(context):
+            # The list that another process of the same try has written must not be overwritten.
             for earlier in recorded_by_try(context):
                 _started.setdefault(earlier.response_id, StartedResponse(earlier, hook.sibling(earlier.freddy_conn_id)))
-            _tries_merged.add(this_try)
+        _tries_merged.add(this_try)
         _write(context, [asdict(entry.record) for entry in started_by(this_try)])
 
 
@@ -206,9 +206,11 @@ def recorded_by_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
     """
     ti = context["ti"]
     this_try = TaskTry.of(context)
-    # Without map_indexes a mapped task is given the XComs of all its siblings.
-    found = ti.xcom_pull(task_ids=ti.task_id, key=RECORD_KEY, map_indexes=ti.map_index)
-    return [entry for entry in _read_all(found) if entry.started_in == this_try]
+    # Asked for by map index, an XCom that is not there is logged as an error; asked for without, a mapped task
+    # is given those of all its siblings.
+    which = {"map_indexes": [ti.map_index]} if ti.map_index >= 0 else {}
+    lists = ti.xcom_pull(task_ids=[ti.task_id], key=RECORD_KEY, **which) or []
+    return [entry for entries in lists for entry in _read_all(entries) if entry.started_in == this_try]
 
 
 def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:

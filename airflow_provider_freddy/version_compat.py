@@ -44,3 +44,17 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     :param context: the context of a running task; must not be used in a callback of another process.
     """
     return context.get("task_state_store")
+
+
+def resumed_from_deferral(context: Mapping[str, Any]) -> bool:
+    """
+    Tell whether the try of this context has been deferred before, so that another process began it.
+
+    :param context: the context of a running task.
+    """
+    ti = context["ti"]
+    if not AIRFLOW_V_3_0_PLUS:
+        return bool(ti.next_method)
+    from_server = getattr(ti, "_ti_context_from_server", None)
+    # Where Airflow does not tell, yes is the answer that only costs a question.
+    return from_server is None or bool(getattr(from_server, "next_method", True))
