@@ -8,17 +8,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.exceptions import FreddyCancelNotConfirmedError, FreddyError
-from airflow_provider_freddy.hooks.freddy import FreddyHook
 
 T = TypeVar("T")
 
 #: How many requests are under way at once: below the size of the connection pool of ``requests``.
 CONCURRENCY = 8
+
+
+class Canceller(Protocol):
+    """What can cancel one response: the hook."""
+
+    def cancel_response(
+        self, response_id: str, *, organization_id: str | None = None, budget: float
+    ) -> CancelResult: ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class CancelTarget:
     """
 
     response_id: str
-    hook: FreddyHook
+    hook: Canceller
     organization_id: str | None = None
 
 

@@ -133,14 +133,17 @@ def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelT
     after an interrupted question may answer wrongly. Only a try that was begun by another process needs the XCom.
     """
     started = record.started_by(TaskTry.of(context))
-    if not started:
-        return _recorded_targets(_read_try(context))
     endings.extend(entry.ending for entry in started if entry.ending)
-    return [
+    own = [
         CancelTarget(entry.record.response_id, entry.hook, entry.record.organization_id)
         for entry in started
         if not entry.ending
     ]
+    if not started:
+        own = _recorded_targets(_read_try(context))
+    # Elsewhere the store is not to be asked: its question would never be answered.
+    earlier = record.left_by_earlier_tries(context) if in_task_process(context) else []
+    return own + _recorded_targets(earlier)
 
 
 def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]:

@@ -118,7 +118,7 @@ def _api_key(connection: Any) -> str:
 
 def _base_url(host: str | None, port: int | None, schema: str | None) -> str:
     """Put the base URL together from any of the forms that Airflow's UI, URI and JSON allow."""
-    host = (host or "").strip().rstrip("/")
+    host = (host or "").strip()
     schema = (schema or "").strip("/ ")
     scheme_only = schema.lower() in {"http", "https"}
     if not host:
@@ -134,12 +134,13 @@ def _base_url(host: str | None, port: int | None, schema: str | None) -> str:
         raise ValueError("its host must be a base URL without query, fragment and spaces.")
     # Reading .port checks it; some Airflow versions send port 0 when the field is left empty.
     netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
-    path = parts.path if scheme_only or not schema else f"{parts.path}/{schema}"
+    path = parts.path if scheme_only or not schema else f"{parts.path.rstrip('/')}/{schema}"
     return f"{parts.scheme}://{netloc}{path}".rstrip("/")
 
 
 def _organization_id(value: Any) -> str | None:
-    value = value.strip() if isinstance(value, str) else value
+    # Airflow reads a number in a URI as one.
+    value = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else value
     return check_identifier(value, "organization id") if value else None
 
 
@@ -177,13 +178,17 @@ def _headers(extra: Mapping[str, Any], conn_id: str) -> dict[str, str]:
     for name, value in extra.items():
         if name in _OWN_FIELDS | _HTTP_OPTIONS | _IGNORED_OPTIONS:
             continue
-        if "-" in name and isinstance(value, str):
+        if "-" in name and isinstance(value, str | int | float):
             found.setdefault(name, value)
         else:
             log.warning(
                 "Airflow connection %r: ignoring %r in extra. If it is a header, put it into 'headers'.", conn_id, name
             )
     for name, value in found.items():
+        # What looks like a number in a URI comes as one.
+        text = json.dumps(value) if isinstance(value, int | float) else value
+        # HTTP clients refuse white space at the ends of a value, and quote the value.
+        found[name] = value = text.strip() if isinstance(text, str) else text
         if not isinstance(value, str) or not _HEADER_NAME.match(name) or not value.isprintable():
             raise ValueError(f"its header {name!r} has a name or value that is none.")
     return found
@@ -196,12 +201,14 @@ def _http_options(extra: Mapping[str, Any]) -> dict[str, Any]:
         # A path of a CA file is the other thing that it can be.
         options["verify"] = verify if _is_path(verify) else _boolean(verify, "verify")
     if _given(extra, "cert"):
-        options["cert"] = extra["cert"]
+        options["cert"] = _certificate(extra["cert"])
     proxies = extra.get("proxies") or extra.get("proxy")
     if proxies:
         options["proxies"] = _json_object(proxies, "proxies")
+        if not all(map(_is_proxy, options["proxies"].values())):
+            raise ValueError("its option 'proxies' must have URLs as values.")
     if _given(extra, "max_redirects"):
-        options["max_redirects"] = int(extra["max_redirects"])
+        options["max_redirects"] = _count(extra["max_redirects"], "max_redirects")
     return options
 
 
@@ -213,6 +220,11 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and ("/" in value or value.endswith(".pem"))
 
 
+def _is_proxy(value: Any) -> bool:
+    # Nothing is a value too: no proxy for that scheme.
+    return not value or (isinstance(value, str) and bool(urlsplit(value if "://" in value else f"//{value}").hostname))
+
+
 def _boolean(value: Any, name: str) -> bool:
     """Read a boolean that a URI can only carry as text."""
     text = str(value).strip().lower()
@@ -221,6 +233,28 @@ def _boolean(value: Any, name: str) -> bool:
     if text in {"false", "0", "no", "off"}:
         return False
     raise ValueError(f"its option {name!r} must be true or false.")
+
+
+def _count(value: Any, name: str) -> int:
+    text = str(value).strip()
+    if not text.isdecimal():
+        raise ValueError(f"its option {name!r} must be a whole number from 0.")
+    return int(text)
+
+
+def _certificate(value: Any) -> str | tuple[str, ...]:
+    """Read the path of a client certificate, or the pair of paths of certificate and key, which may be JSON text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(path, str) for path in value):
+        raise ValueError("its option 'cert' must be a path, or a list of the paths of certificate and key.")
+    # The HTTP client keeps it in a key of a dictionary.
+    return tuple(value)
 
 
 def _json_object(value: Any, name: str) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class StartedResponse:
 # By response id, in the order in which they were started. Written under the lock, which no signal handler takes.
 _started: dict[str, StartedResponse] = {}
 _tries_merged: set[TaskTry] = set()
+_tries_inherited: set[TaskTry] = set()
 _lock = threading.RLock()
 
 
@@ -143,30 +144,81 @@ def remember(context: Mapping[str, Any], response_id: str, organization_id: str,
             for earlier in recorded_by_try(context):
                 _started.setdefault(earlier.response_id, StartedResponse(earlier, hook.sibling(earlier.freddy_conn_id)))
         _tries_merged.add(this_try)
-        _write(context, [asdict(entry.record) for entry in started_by(this_try)])
+        _write(context, [entry.record for entry in started_by(this_try)])
 
 
-def _write(context: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
+def _write(context: Mapping[str, Any], entries: list[RecordedResponse]) -> None:
     """Write the list to the XCom and, on 3.3+, to the store; one of them is enough."""
     failures: list[Exception] = []
-    written = 0
     store = task_state_store(context)
     try:
-        context["ti"].xcom_push(key=RECORD_KEY, value=entries)
-        written += 1
+        context["ti"].xcom_push(key=RECORD_KEY, value=[asdict(entry) for entry in entries])
     except Exception as error:
         failures.append(error)
     if store is not None:
         try:
-            kept = [asdict(entry) for entry in _read_all(store.get(RECORD_KEY)) if asdict(entry) not in entries]
-            store.set(RECORD_KEY, kept + entries)
-            written += 1
+            _write_store(store, [*_of_earlier_tries(context, store), *entries])
         except Exception as error:
             failures.append(error)
-    if not written:
+    if len(failures) == (1 if store is None else 2):
         raise failures[0]
     for failure in failures:
         log.warning("The record of started Freddy responses is kept in one place only: %s", failure)
+
+
+def _write_store(store: Any, entries: list[RecordedResponse]) -> None:
+    store.set(RECORD_KEY, [asdict(entry) for entry in entries])
+
+
+def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedResponse]:
+    this_try = TaskTry.of(context)
+    if this_try.try_number <= 1:
+        return []
+    return [
+        entry
+        for entry in _read_all(store.get(RECORD_KEY))
+        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number
+    ]
+
+
+def left_by_earlier_tries(context: Mapping[str, Any]) -> list[RecordedResponse]:
+    """
+    Read from the task state store (Airflow 3.3+) what earlier tries of this task instance have left.
+
+    The XCom of an earlier try is gone when the next one starts, often before a callback in the DAG processor could
+    read it; the store outlives the try.
+
+    :param context: the context of a running task, or of a callback in its process.
+    """
+    store = task_state_store(context)
+    return [] if store is None else _of_earlier_tries(context, store)
+
+
+def inherit(context: Mapping[str, Any]) -> list[RecordedResponse]:
+    """
+    Return what earlier tries have left, the first time that a try asks.
+
+    :param context: the context of the running task.
+    """
+    this_try = TaskTry.of(context)
+    if this_try in _tries_inherited:
+        return []
+    _tries_inherited.add(this_try)
+    return left_by_earlier_tries(context)
+
+
+def forget_earlier_tries(context: Mapping[str, Any], settled: Iterable[str]) -> None:
+    """
+    Drop what is settled of earlier tries from the store.
+
+    :param context: the context of the running task.
+    :param settled: the ids of responses that no longer run.
+    """
+    gone = set(settled)
+    with _lock:
+        kept = [entry for entry in left_by_earlier_tries(context) if entry.response_id not in gone]
+        own = [entry.record for entry in started_by(TaskTry.of(context))]
+        _write_store(task_state_store(context), [*kept, *own])
 
 
 def started_by(this_try: TaskTry) -> list[StartedResponse]:

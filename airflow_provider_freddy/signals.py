@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 # SIGALRM is Airflow's execution_timeout, SIGTERM its kill, SIGINT the author's Ctrl-C in `dag.test()`.
 _SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
@@ -26,15 +27,38 @@ def signals_deferred() -> Generator[None]:
         yield
         return
     waiting: list[int] = []
+    inside = True
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     # A handler that was not installed from Python cannot be put back; getsignal gives None for it.
     ours = [number for number, handler in handlers.items() if handler is not None]
-    for number in ours:
-        signal.signal(number, lambda arrived, _frame: waiting.append(arrived))
+
+    def wait(arrived: int, _frame: object) -> None:
+        if inside:
+            waiting.append(arrived)
+        else:
+            # Another handler has raised while the handlers were put back: this one was left over.
+            _deliver([arrived], handlers)
+
     try:
+        for number in ours:
+            signal.signal(number, wait)
         yield
     finally:
-        for number in ours:
-            signal.signal(number, handlers[number])
-        for arrived in dict.fromkeys(waiting):
-            signal.raise_signal(arrived)
+        inside = False
+        try:
+            for number in ours:
+                signal.signal(number, handlers[number])
+        finally:
+            _deliver(list(dict.fromkeys(waiting)), handlers)
+
+
+def _deliver(waiting: list[int], handlers: dict[signal.Signals, Any]) -> None:
+    """Deliver all the signals to their own handlers, also those after one whose handler raises."""
+    if not waiting:
+        return
+    number = signal.Signals(waiting[0])
+    try:
+        signal.signal(number, handlers[number])
+        signal.raise_signal(number)
+    finally:
+        _deliver(waiting[1:], handlers)

@@ -53,7 +53,9 @@ class Problem:
     def __str__(self) -> str:
         status = f"HTTP {self.http_status}" if self.http_status is not None else "no reply"
         details = ", ".join(
-            f"{name} {value}" for name, value in (("code", self.code), ("request id", self.request_id)) if value
+            f"{name} {shorten(value)}"
+            for name, value in (("code", self.code), ("request id", self.request_id))
+            if value
         )
         return (
             f"{self.request.method} {self.request.path}: {status}"
@@ -72,11 +74,11 @@ class Problem:
 
 def shorten(text: str) -> str:
     """
-    Fold white space and cut a text that somebody else wrote.
+    Fold white space and cut a text that somebody else wrote, and drop what no log can take (half a surrogate pair).
 
     :param text: for example the body of a proxy's error page.
     """
-    folded = " ".join(text.split())
+    folded = " ".join(text.split()).encode(errors="replace").decode()
     return folded if len(folded) <= _MAX_MESSAGE else folded[: _MAX_MESSAGE - 3] + "..."
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pendulum
 
+from airflow_provider_freddy.core.identifier import check_identifier
 from airflow_provider_freddy.core.problem import Problem, ProblemKind, kind_of_error_reply, shorten
 from airflow_provider_freddy.core.request import ApiRequest
 from airflow_provider_freddy.core.retry import parse_retry_after
@@ -103,9 +104,13 @@ def read_reply(request: ApiRequest, reply: HttpReply, *, response_id: str | None
         return _unexpected(request, reply, "a JSON body without id and status")
     if response_id is not None and found_id != response_id:
         return _unexpected(request, reply, f"a body about another response, {shorten(found_id)!r}")
+    try:
+        check_identifier(found_id, "id")
+    except ValueError:
+        return _unexpected(request, reply, f"an id by which nothing can be cancelled, {shorten(found_id)!r}")
     return ModelResponse(
         id=found_id,
-        status=status,
+        status=shorten(status),
         created_at=_time(body, "createdAt", "created_at"),
         started_at=_time(body, "startedAt", "started_at"),
         completed_at=_time(body, "completedAt", "completed_at"),
@@ -129,7 +134,11 @@ def _decode(reply: HttpReply) -> dict[str, Any] | str:
     try:
         body = json.loads(reply.body)
     except (ValueError, RecursionError):
-        kind = "an HTML page" if reply.body.lstrip()[:1] == b"<" else "a body that is not JSON"
+        start = reply.body.lstrip()[:1]
+        if start in {b"{", b"["}:
+            # Not quoted: it may hold what the model wrote.
+            return f"JSON that breaks off or is broken, {len(reply.body)} bytes"
+        kind = "an HTML page" if start == b"<" else "a body that is not JSON"
         return f"{kind}: {shorten(reply.body[:400].decode(errors='replace'))}"
     return body if isinstance(body, dict) else f"JSON that is {type(body).__name__} where an object belongs"
 
@@ -141,7 +150,7 @@ def _error_problem(request: ApiRequest, reply: HttpReply, body: dict[str, Any] |
     message = error.get("message")
     if not isinstance(message, str) or not message:
         # Validation errors and proxies have bodies of their own (contract, part B): show what there is.
-        message = body if isinstance(body, str) else json.dumps(body.get("detail", body), default=str)
+        message = body if isinstance(body, str) else _described(body)
     return Problem(
         kind=kind_of_error_reply(reply.status, code),
         request=request,
@@ -153,6 +162,15 @@ def _error_problem(request: ApiRequest, reply: HttpReply, body: dict[str, Any] |
         # 408, 425 and every other 4xx say that the request was turned away before any work.
         maybe_processed=reply.status >= 500,
     )
+
+
+def _described(body: dict[str, Any]) -> str:
+    """Show an error body of another shape, without the ``input`` of validation errors: it quotes the prompt."""
+    detail = body.get("detail", body)
+    if isinstance(detail, list):
+        told = {"type", "loc", "msg"}
+        detail = [{name: item[name] for name in item if name in told} for item in detail if isinstance(item, dict)]
+    return json.dumps(detail, default=str)
 
 
 def _unexpected(request: ApiRequest, reply: HttpReply, what: str) -> Problem:

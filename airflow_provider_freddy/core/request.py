@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from airflow_provider_freddy.core.identifier import check_identifier
 
 RESPONSE_PATH = "/v1/model/response"
 
-_ROLES = frozenset({"user", "system", "assistant"})
+_ROLES = ("assistant", "system", "user")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def create_response_request(
     :param model: the model, or ``None`` for the API's default.
     :param background: whether the call returns at once while the response is generated on its own.
     :param parameters: other fields of the body, passed through untouched; ``None`` leaves a field out.
-    :raises ValueError: if the API would refuse ``inputs`` or a parameter repeats a field.
+    :raises ValueError: if the API would refuse ``inputs``, a parameter repeats a field, or JSON cannot hold a value.
     """
     own_fields = {"organization_id", "inputs", "model", "background"}
     if twice := own_fields & parameters.keys():
@@ -60,6 +61,10 @@ def create_response_request(
     if model is not None:
         body["model"] = model
     body.update({name: value for name, value in parameters.items() if value is not None})
+    try:
+        json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"The request cannot be written as JSON: {error}.") from None
     return ApiRequest("POST", RESPONSE_PATH, json=body)
 
 
@@ -115,6 +120,6 @@ def _check_message(message: Any, where: str) -> None:
     if not isinstance(message, Mapping):
         raise ValueError(f"{where} must be a mapping with role and content, not {type(message).__name__}.")
     if message.get("role") not in _ROLES:
-        raise ValueError(f"{where} needs a role, one of {', '.join(sorted(_ROLES))}.")
+        raise ValueError(f"{where} needs a role, one of {', '.join(_ROLES)}.")
     if not message.get("content") and not message.get("texts"):
         raise ValueError(f"{where} has no content. If it comes from a template, the template found nothing.")

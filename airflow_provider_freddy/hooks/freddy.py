@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import tenacity
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_freddy import record
 from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
-from airflow_provider_freddy.core.cancel import CancelResult, CancelSteps, Wait, cancel_steps
+from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.identifier import check_identifier
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
-from airflow_provider_freddy.core.reply import HttpReply, ModelResponse, read_reply
-from airflow_provider_freddy.core.request import ApiRequest, create_response_request, get_response_request
-from airflow_provider_freddy.core.retry import Budget, may_retry, pause_before_retry
+from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.core.request import create_response_request, get_response_request
+from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_for
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
+from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
+from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
-from airflow_provider_freddy.signals import signals_deferred
 
 if TYPE_CHECKING:
     import requests
@@ -53,7 +51,6 @@ class FreddyHook(BaseHook):
     def __init__(self, freddy_conn_id: str = DEFAULT_CONN_ID) -> None:
         super().__init__()
         self.freddy_conn_id = freddy_conn_id
-        self._last_status: dict[str, str] = {}
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -70,6 +67,10 @@ class FreddyHook(BaseHook):
         from airflow_provider_freddy.hooks.transport import Transport
 
         return Transport(self.settings)
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        return Exchange(self._transport, self.log)
 
     def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
         """
@@ -117,7 +118,8 @@ class FreddyHook(BaseHook):
         Start a model response. It costs money until it ends.
 
         In a running task it is recorded for that task instance at once, so that the failure callback, the kill hook
-        and other tasks of the run can cancel it. If it cannot be recorded it is cancelled again.
+        and other tasks of the run can cancel it. If it cannot be recorded it is cancelled again. What an earlier try
+        of the task has left running is cancelled first (Airflow 3.3+).
 
         :param inputs: text, or the list of messages as the API takes it.
         :param model: the model; the API's default if not given.
@@ -139,10 +141,11 @@ class FreddyHook(BaseHook):
             background=background,
             parameters=parameters,
         )
-        answer = self._exchange(
+        limit = _checked(Budget, budget)
+        cancel_earlier_tries(self)
+        answer = self._exchange.ask(
             request,
-            _checked(Budget, budget),
-            shielded=True,
+            limit,
             on_response=lambda response: self._remember(response, organization),
         )
         if isinstance(answer, Problem):
@@ -163,7 +166,7 @@ class FreddyHook(BaseHook):
         """
         organization = self.organization(organization_id)
         request = _checked(get_response_request, response_id, organization_id=organization)
-        answer = self._exchange(request, _checked(Budget, budget), response_id=response_id)
+        answer = self._exchange.ask(request, _checked(Budget, budget), response_id=response_id)
         if isinstance(answer, Problem):
             raise error_for(answer.because(f"The status of response {response_id} is not known."))
         if answer.is_final:
@@ -196,7 +199,7 @@ class FreddyHook(BaseHook):
         organization = self.organization(organization_id)
         limit = _checked(Budget, budget)
         steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
-        outcome = _checked(self._drive, steps, limit, response_id)
+        outcome = _checked(self._exchange.follow, steps, limit, response_id)
         if isinstance(outcome, Problem):
             raise error_for(_say_what_it_costs(outcome, response_id))
         record.note_ending(response_id, str(outcome))
@@ -210,13 +213,14 @@ class FreddyHook(BaseHook):
         """
         try:
             organization = self.settings.organization_id
-            answer = self._exchange(check_request(organization), Budget(10), attempts=1)
+            answer = self._exchange.ask(check_request(organization), Budget(10), attempts=1)
             return describe_check(answer, self.settings)
         except Exception as error:
             return False, str(error)
 
     def close(self) -> None:
         """Close the HTTP connection. A later call opens another one."""
+        self.__dict__.pop("_exchange", None)
         if (transport := self.__dict__.pop("_transport", None)) is not None:
             transport.session.close()
 
@@ -241,91 +245,6 @@ class FreddyHook(BaseHook):
             self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
             self.cancel_response(response.id, organization_id=organization_id)
             raise
-
-    def _drive(self, steps: CancelSteps, budget: Budget, response_id: str) -> CancelResult | Problem:
-        """Do what the cancel protocol asks for, and tell it what came of it."""
-        answer: ModelResponse | Problem | None = None
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                result: CancelResult | Problem = end.value
-                return result
-            if isinstance(step, Wait):
-                time.sleep(step.seconds)
-                answer = None
-            else:
-                answer = self._exchange(step, budget, response_id=response_id)
-
-    def _exchange(
-        self,
-        request: ApiRequest,
-        budget: Budget,
-        *,
-        response_id: str | None = None,
-        shielded: bool = False,
-        attempts: int | None = None,
-        on_response: Callable[[ModelResponse], None] = lambda _response: None,
-    ) -> ModelResponse | Problem:
-        """
-        Send a request until it works, cannot be sent again, or the budget is spent.
-
-        ``shielded`` keeps signals waiting until ``on_response`` has run, but never during a pause.
-        """
-        transport = self._transport
-
-        def attempt() -> ModelResponse | Problem:
-            with signals_deferred() if shielded else nullcontext():
-                answer = self._send_once(transport, request, budget, response_id)
-                if isinstance(answer, ModelResponse):
-                    on_response(answer)
-            return answer
-
-        out_of_time = tenacity.stop_before_delay(budget.remaining)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda answer: isinstance(answer, Problem) and may_retry(answer)),
-            wait=lambda state: pause_before_retry(state.attempt_number, _result(state)),
-            stop=out_of_time
-            if attempts is None
-            else tenacity.stop_any(out_of_time, tenacity.stop_after_attempt(attempts)),
-            retry_error_callback=_result,
-        )
-        answer: ModelResponse | Problem = retrying(attempt)
-        return answer
-
-    def _send_once(
-        self, transport: Transport, request: ApiRequest, budget: Budget, response_id: str | None
-    ) -> ModelResponse | Problem:
-        start = time.monotonic()
-        reply = transport.send(request, budget)
-        answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
-        self._report(request, reply, answer, 1000 * (time.monotonic() - start))
-        return answer
-
-    def _report(
-        self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, milliseconds: float
-    ) -> None:
-        """Write one line per call: what was asked and what came back, never a key, a prompt or an output."""
-        if isinstance(answer, Problem):
-            self.log.info("Freddy %s, %.0f ms", answer, milliseconds)
-            return
-        # A wait asks the same thing again and again: only a change of status is news.
-        news = request.method != "GET" or self._last_status.get(answer.id) != answer.status
-        self._last_status[answer.id] = answer.status
-        (self.log.info if news else self.log.debug)(
-            "Freddy %s %s: %s, response %s is %s, request id %s, %.0f ms",
-            request.method,
-            request.path,
-            getattr(reply, "status", None),
-            answer.id,
-            answer.status,
-            answer.request_id,
-            milliseconds,
-        )
-
-
-def _result(state: tenacity.RetryCallState) -> Any:
-    return state.outcome.result() if state.outcome else None
 
 
 def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

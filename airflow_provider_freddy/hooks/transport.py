@@ -7,8 +7,11 @@ Imported only when something is sent: the HTTP libraries cost a DAG file more th
 from __future__ import annotations
 
 import json
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from traceback import walk_tb
 from typing import Any
 
 import requests
@@ -37,6 +40,10 @@ from airflow_provider_freddy.core.retry import Budget
 _CHUNK_BYTES = 16 * 1024
 # Below this an attempt could not even be made; the budget is checked before every attempt.
 _SHORTEST_TIMEOUT = 0.05
+# A reply that has begun is given this time to end even when the budget is spent: it may name what costs money.
+_REST_OF_REPLY = 1.0
+# A shorter key is one of a test; to blot it out would break bodies that have it by chance.
+_SHORTEST_SECRET = 8
 
 
 class FreddyAuth(AuthBase):
@@ -84,7 +91,7 @@ class Transport(HttpHook):
 
         :param conn_id: not looked at.
         """
-        extra = {**self._settings.headers, **self._settings.http_options}
+        extra = dict(self._settings.http_options)
         return types.SimpleNamespace(
             host=self._settings.base_url, schema=None, port=None, login=None, password=None,
             extra=json.dumps(extra), extra_dejson=extra,
@@ -93,9 +100,10 @@ class Transport(HttpHook):
     def get_conn(self, *args: Any, **kwargs: Any) -> requests.Session:
         """Return a new session, set up by ``HttpHook`` and with what an API client adds."""
         session = super().get_conn(*args, **kwargs)
-        session.headers.setdefault("Accept", "application/json")
-        if "User-Agent" not in self._settings.headers:
-            session.headers["User-Agent"] = f"airflow-provider-freddy/{__version__} apache-airflow/{airflow_version}"
+        session.headers["Accept"] = "application/json"
+        session.headers["User-Agent"] = f"airflow-provider-freddy/{__version__} apache-airflow/{airflow_version}"
+        # Not by way of the extra: a header may have the name of an option.
+        session.headers.update(self._settings.headers)
         # requests drops only "Authorization" when it follows a redirect to another host.
         session.rebuild_auth = self._rebuild_auth(session)  # type: ignore[method-assign]
         return session
@@ -120,6 +128,7 @@ class Transport(HttpHook):
             max(_SHORTEST_TIMEOUT, min(self._settings.read_timeout, budget.remaining)),
         )
         session = self.session
+        handled = sys.exception()
         try:
             prepared = session.prepare_request(
                 requests.Request(
@@ -132,20 +141,30 @@ class Transport(HttpHook):
             # An API does not redirect: what does is a proxy's login page or another product.
             redirects = self._settings.http_options.get("allow_redirects", False)
             with session.send(prepared, timeout=timeout, allow_redirects=redirects, **environment) as response:
-                return _receive(response, request, budget)
+                return self._without_key(_receive(response, request, budget))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # Nothing wider: what a signal handler raises in the middle of this is not for us.
-            return _problem(error, request, timeout)
+            return _problem(error, request, timeout, handled)
+
+    def _without_key(self, reply: HttpReply | Problem) -> HttpReply | Problem:
+        """Blot out the key where a reply repeats it: bodies of errors end up in messages and logs."""
+        key = self._settings.api_key.encode()
+        if isinstance(reply, Problem) or len(key) < _SHORTEST_SECRET:
+            return reply
+        return replace(reply, body=reply.body.replace(key, b"***"))
 
 
 def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
     """Read the body, but neither for longer nor more of it than there is any use for."""
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK_BYTES):
+    limit = Budget(max(budget.remaining, _REST_OF_REPLY))
+    # Not iter_content, which returns nothing before a whole chunk is there; urllib3 has read1 from 2.2 on.
+    read = getattr(response.raw, "read1", response.raw.read)
+    while chunk := read(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             break
-        if not budget.remaining:
+        if not limit.remaining:
             return Problem(
                 ProblemKind.UNAVAILABLE, request, "The reply did not end in time.", response.status_code,
                 request_id=response.headers.get("x-request-id"), maybe_processed=True,
@@ -154,32 +173,51 @@ def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -
     return HttpReply(response.status_code, headers, bytes(body), truncated=len(body) > MAX_BODY_BYTES)
 
 
-def _problem(error: Exception, request: ApiRequest, timeout: tuple[float, float]) -> Problem:
-    """Sort what requests raises by whether Freddy may have the request and whether trying again can help."""
+def _problem(
+    error: Exception, request: ApiRequest, timeout: tuple[float, float], handled: BaseException | None
+) -> Problem:
+    """
+    Sort what requests raises by whether Freddy may have the request and whether trying again can help.
+
+    ``handled`` is the exception that the caller was handling: it is in the chain of this one, but no cause of it.
+    """
+    causes = list(_causes(error, handled))
     if isinstance(error, ConnectTimeout):
         return Problem(ProblemKind.UNAVAILABLE, request, f"No connection within {timeout[0]:.1f} s.")
     if isinstance(error, ReadTimeout):
         message = f"No reply within {timeout[1]:.1f} s."
         return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=True)
     if isinstance(error, SSLError):
-        return Problem(ProblemKind.UNAVAILABLE, request, f"TLS failed: {_innermost(error)}.")
+        message = f"TLS failed: {_words(causes[-1])}."
+        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not _in_handshake(causes))
     if isinstance(error, ProxyError):
         return Problem(ProblemKind.UNAVAILABLE, request, "The proxy did not connect.")
     if isinstance(error, TooManyRedirects):
         return Problem(ProblemKind.UNEXPECTED_REPLY, request, "Too many redirects.", maybe_processed=True)
     if isinstance(error, InvalidURL | InvalidHeader | InvalidJSONError) or not isinstance(
-        error, requests.RequestException
+        error, requests.RequestException | urllib3.exceptions.HTTPError
     ):
         # A wrong CA path, a base URL that is none, a value that JSON cannot hold: nothing was sent.
-        return Problem(ProblemKind.INVALID_REQUEST, request, f"Not sent: {_innermost(error)}.")
-    not_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-    message = f"{'No connection' if not_connected else 'The connection broke'}: {_innermost(error)}."
+        return Problem(ProblemKind.INVALID_REQUEST, request, f"Not sent: {_words(causes[-1])}.")
+    not_connected = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
+    message = f"{'No connection' if not_connected else 'The connection broke'}: {_words(causes[-1])}."
     return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not not_connected)
 
 
-def _innermost(error: BaseException) -> str:
-    """Return the words of the first cause: those of the wrappers repeat the URL and object addresses."""
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
+def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and its causes, the first cause last."""
+    cause: BaseException | None = error
+    while cause is not None and cause is not handled:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _in_handshake(causes: list[BaseException]) -> bool:
+    """Tell whether TLS failed while urllib3 connected; later, Freddy may have the request already."""
+    return any(frame.f_code.co_name == "connect" for cause in causes for frame, _ in walk_tb(cause.__traceback__))
+
+
+def _words(error: BaseException) -> str:
+    """Return the words of a first cause: those of the wrappers repeat the URL and object addresses."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).rstrip(".")

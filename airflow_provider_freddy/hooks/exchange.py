@@ -1,0 +1,127 @@
+"""One exchange with Freddy: a request sent until it works, cannot be sent again, or its time is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import tenacity
+
+from airflow_provider_freddy.core.cancel import CancelResult, CancelSteps, Wait
+from airflow_provider_freddy.core.problem import Problem
+from airflow_provider_freddy.core.reply import HttpReply, ModelResponse, read_reply
+from airflow_provider_freddy.core.request import ApiRequest
+from airflow_provider_freddy.core.retry import Budget, may_retry, pause_before_retry
+from airflow_provider_freddy.signals import signals_deferred
+
+if TYPE_CHECKING:
+    from airflow_provider_freddy.hooks.transport import Transport
+
+
+class Exchange:
+    """
+    Sends requests, retries them and logs them.
+
+    :param transport: the HTTP side.
+    :param log: the logger of the hook.
+    """
+
+    def __init__(self, transport: Transport, log: Any) -> None:
+        self._transport = transport
+        self._log = log
+        self._last_status: dict[str, str] = {}
+
+    def ask(
+        self,
+        request: ApiRequest,
+        budget: Budget,
+        *,
+        response_id: str | None = None,
+        attempts: int | None = None,
+        on_response: Callable[[ModelResponse], None] | None = None,
+    ) -> ModelResponse | Problem:
+        """
+        Send a request, again if that may help.
+
+        :param request: what to send.
+        :param budget: the time for all attempts and pauses.
+        :param response_id: the response that it is about; a reply about another one is a problem.
+        :param attempts: how many attempts at the most; as many as the budget allows by default.
+        :param on_response: what to do with the response at once, before any signal can come between.
+        """
+
+        def attempt() -> ModelResponse | Problem:
+            # Never deferred during a pause: nothing exists then that could get lost.
+            with signals_deferred() if on_response else nullcontext():
+                answer = self._send_once(request, budget, response_id)
+                if on_response and isinstance(answer, ModelResponse):
+                    on_response(answer)
+            return answer
+
+        stop: Any = tenacity.stop_before_delay(budget.remaining)
+        if attempts is not None:
+            stop = tenacity.stop_any(stop, tenacity.stop_after_attempt(attempts))
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda answer: isinstance(answer, Problem) and may_retry(answer)),
+            wait=lambda state: pause_before_retry(state.attempt_number, _result(state)),
+            stop=stop,
+            retry_error_callback=_result,
+        )
+        answer: ModelResponse | Problem = retrying(attempt)
+        return answer
+
+    def follow(self, steps: CancelSteps, budget: Budget, response_id: str) -> CancelResult | Problem:
+        """
+        Do what the cancel protocol asks for, and tell it what came of it.
+
+        :param steps: the protocol.
+        :param budget: the time for all of it.
+        :param response_id: the response that it is about.
+        :raises ValueError: if the id cannot be one.
+        """
+        answer: ModelResponse | Problem | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                result: CancelResult | Problem = end.value
+                return result
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = self.ask(step, budget, response_id=response_id)
+
+    def _send_once(self, request: ApiRequest, budget: Budget, response_id: str | None) -> ModelResponse | Problem:
+        start = time.monotonic()
+        reply = self._transport.send(request, budget)
+        answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
+        self._report(request, reply, answer, 1000 * (time.monotonic() - start))
+        return answer
+
+    def _report(
+        self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, milliseconds: float
+    ) -> None:
+        """Write one line per call: what was asked and what came back, never a key, a prompt or an output."""
+        if isinstance(answer, Problem):
+            self._log.info("Freddy %s, %.0f ms", answer, milliseconds)
+            return
+        # A wait asks the same thing again and again: only a change of status is news.
+        news = request.method != "GET" or self._last_status.get(answer.id) != answer.status
+        self._last_status[answer.id] = answer.status
+        (self._log.info if news else self._log.debug)(
+            "Freddy %s %s: HTTP %s, response %s is %s, request id %s, %.0f ms",
+            request.method,
+            request.path,
+            getattr(reply, "status", None),
+            answer.id,
+            answer.status,
+            answer.request_id,
+            milliseconds,
+        )
+
+
+def _result(state: tenacity.RetryCallState) -> Any:
+    return state.outcome.result() if state.outcome else None
