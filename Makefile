@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
 	@touch $@
 
 demo: venv
-	$(VENV)/bin/python -m demo
+	$(VENV)/bin/python -m demo $(ARGS)
 
 test: venv lint
 	$(VENV)/bin/python -m pytest
