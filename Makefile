@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test lint venv clean
+.PHONY: demo test lint venv constraints clean
 
 venv: $(VENV)/.installed
 
@@ -31,6 +31,15 @@ lint: venv
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# Take the newest versions of everything; Airflow itself stays where the file's name says.
+constraints: venv
+	rm -rf $(VENV)-fresh
+	$(PYTHON) -m venv $(VENV)-fresh
+	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip install --quiet uv \
+		'apache-airflow==$(AIRFLOW).*' --group dev -e '.[testing]'
+	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip freeze --exclude-editable > constraints/airflow-$(AIRFLOW).txt
+	rm -rf $(VENV)-fresh
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
