@@ -150,8 +150,8 @@ def signal_all(processes: Sequence[psutil.Process], sig: signal.Signals) -> None
     for process in processes:
         try:
             process.send_signal(sig)
-        except psutil.NoSuchProcess:
-            continue
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # Gone, or run by another user since; the others must get the signal all the same.
     if sig == signal.SIGKILL:
         _wait_until_gone(processes)
 

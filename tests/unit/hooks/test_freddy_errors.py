@@ -24,9 +24,9 @@ from airflow_provider_freddy.exceptions import (
 )
 
 CALLS = {
-    "POST": (lambda hook: hook.create_response("the secret plan", budget=0.3), "/v1/model/response"),
-    "GET": (lambda hook: hook.get_response("resp_1", budget=0.3), "/v1/model/response/resp_1"),
-    "DELETE": (lambda hook: hook.cancel_response("resp_1", budget=0.3), "/v1/model/response/resp_1"),
+    "POST": (lambda hook: hook.create_response("the secret plan", budget=0.1), "/v1/model/response"),
+    "GET": (lambda hook: hook.get_response("resp_1", budget=0.1), "/v1/model/response/resp_1"),
+    "DELETE": (lambda hook: hook.cancel_response("resp_1", budget=0.1), "/v1/model/response/resp_1"),
 }
 every_call = pytest.mark.parametrize("method", CALLS)
 BY_STATUS = {
@@ -109,7 +109,7 @@ def test_a_bad_argument_is_a_value_error_as_well(hook):
 
 
 @every_call
-@pytest.mark.parametrize("status", [200, 400, 401, 500])
+@pytest.mark.parametrize("status", [200, 401, 500])
 @pytest.mark.parametrize("body", ["html", "empty", "not_json", "truncated", "wrong_shape", "huge"])
 def test_a_body_that_is_no_error_and_no_response_is_a_clear_exception(hook, fake_freddy, method, status, body):
     fake_freddy.fault("garbage", body=body, status=status, work=False, times=None)
