@@ -18,9 +18,15 @@ def response_id(fake_freddy_connection: FakeFreddy) -> str:
 
 
 @pytest.fixture
-def cancelled_id(response_id: str) -> str:
-    FreddyHook().cancel_response(response_id)
-    return response_id
+def running_id(fake_freddy_connection: FakeFreddy) -> str:
+    """A response that outlives the test."""
+    return FreddyHook().create_response("hello").id
+
+
+@pytest.fixture
+def cancelled_id(running_id: str) -> str:
+    FreddyHook().cancel_response(running_id)
+    return running_id
 
 
 def test_it_waits_until_the_response_is_completed(run_dag: Callable, response_id: str) -> None:
@@ -39,8 +45,22 @@ def test_it_waits_by_rescheduling(run_dag: Callable, cancelled_id: str) -> None:
     assert run_dag("wait_by_rescheduling", response_id=cancelled_id).state == "success"
 
 
-def test_it_can_wait_for_more_than_one_status(run_dag: Callable, response_id: str) -> None:
-    assert run_dag("wait_for_any_of_two", response_id=response_id).xcom("wait")["status"] == "processing"
+def test_failed_looks_are_counted_from_one_rescheduled_look_to_the_next(
+    run_dag: Callable, fake_freddy_connection: FakeFreddy, cancelled_id: str
+) -> None:
+    fake_freddy_connection.fault("garbage", method="GET", body="not_json", times=2)
+    assert run_dag("wait_by_rescheduling", response_id=cancelled_id).state == "success"
+    fake_freddy_connection.fault("garbage", method="GET", body="not_json", times=3)
+    assert run_dag("wait_by_rescheduling", response_id=cancelled_id).tasks == {"wait": "failed"}
+
+
+def test_both_sensors_can_be_mapped(run_dag: Callable, response_id: str) -> None:
+    run = run_dag("wait_for_each", response_id=response_id)
+    assert run.tasks == {"wait[0]": "success", "wait[1]": "success", "confirm[0]": "success"}
+
+
+def test_it_can_wait_for_more_than_one_status(run_dag: Callable, running_id: str) -> None:
+    assert run_dag("wait_for_any_of_two", response_id=running_id).xcom("wait")["status"] == "processing"
 
 
 @pytest.mark.parametrize(

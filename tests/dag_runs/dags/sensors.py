@@ -33,3 +33,11 @@ with DAG("wait_by_rescheduling", schedule=None):
 
 with DAG("wait_for_any_of_two", schedule=None):
     ResponseStatusSensor(**COMMON, status=["processing", "completed"])
+
+with DAG("wait_for_each", schedule=None):
+    ResponseStatusSensor.partial(
+        task_id="wait", poke_interval=0.2, timeout=20, status=["processing", "completed"]
+    ).expand(response_id=["{{ dag_run.conf['response_id'] }}", "{{ dag_run.conf['response_id'] }}"])
+    ResponseCancelledSensor.partial(task_id="confirm", poke_interval=0.2, timeout=20, on_other_end="succeed").expand(
+        response_id=["{{ dag_run.conf['response_id'] }}"]
+    )

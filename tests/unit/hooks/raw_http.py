@@ -41,13 +41,18 @@ class RawServer:
 
     @staticmethod
     def _read(stream):
+        def more():
+            if not (part := stream.recv(65536)):
+                raise ConnectionResetError
+            return part
+
         data = b""
         while b"\r\n\r\n" not in data:
-            data += stream.recv(65536)
+            data += more()
         head, _, body = data.partition(b"\r\n\r\n")
         lengths = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
         while len(body) < sum(lengths):
-            body += stream.recv(65536)
+            body += more()
         return head.decode() + "\n\n" + body.decode()
 
     def close(self):
