@@ -114,7 +114,8 @@ class CancelResponseCallback:
         if self.task_ids is not None or "reason" in context:
             # Only a DAG's callback is told a reason.
             task_ids = self.task_ids if self.task_ids is not None else list(context["dag"].task_ids)
-            return _recorded_targets(_read_run(context, task_ids))
+            entries = _read_run(context, task_ids)
+            return _recorded_targets(entries if self.task_ids is not None else _not_kept(entries, endings))
         return _own_targets(context, endings)
 
     def _given_targets(self, context: Mapping[str, Any]) -> list[CancelTarget]:
@@ -137,13 +138,20 @@ def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelT
     own = [
         CancelTarget(entry.record.response_id, entry.hook, entry.record.organization_id)
         for entry in started
-        if not entry.ending
+        if not entry.ending and _not_kept([entry.record], endings)
     ]
     if not started:
-        own = _recorded_targets(_read_try(context))
+        own = _recorded_targets(_not_kept(_read_try(context), endings))
     # Elsewhere the store is not to be asked: its question would never be answered.
     earlier = record.left_by_earlier_tries(context) if in_task_process(context) else []
     return own + _recorded_targets(earlier)
+
+
+def _not_kept(entries: Sequence[RecordedResponse], endings: list[str]) -> list[RecordedResponse]:
+    """Leave out what its author wants to outlive a failure; the last line of the log says so."""
+    kept = [entry for entry in entries if not entry.cancel_on_failure]
+    endings.extend(f"{entry.response_id} is left running, as asked for (cancel_on_failure=False)" for entry in kept)
+    return [entry for entry in entries if entry.cancel_on_failure]
 
 
 def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]:

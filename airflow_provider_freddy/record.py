@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 from airflow_provider_freddy.version_compat import resumed_from_deferral, task_state_store
 
+_TYPES = {"str": str, "int": int, "bool": bool}
+
 #: Key of the XCom and of the task state store.
 RECORD_KEY = "freddy_responses"
 
@@ -59,6 +61,7 @@ class RecordedResponse:
     :param response_id: the response.
     :param organization_id: the organization that owns it.
     :param freddy_conn_id: the Airflow connection that it was started with.
+    :param cancel_on_failure: whether the end of its task is its end too.
     """
 
     response_id: str
@@ -69,6 +72,7 @@ class RecordedResponse:
     task_id: str
     map_index: int
     try_number: int
+    cancel_on_failure: bool = True
 
     @property
     def started_in(self) -> TaskTry:
@@ -87,7 +91,7 @@ class RecordedResponse:
         """
         if not isinstance(entry, dict):
             return None
-        names = {field.name: int if field.name in {"map_index", "try_number"} else str for field in fields(cls)}
+        names = {field.name: _TYPES[str(field.type)] for field in fields(cls)}
         if not all(isinstance(entry.get(name), kind) for name, kind in names.items()):
             return None
         return cls(**{name: entry[name] for name in names})
@@ -125,7 +129,9 @@ def running_task_context() -> Mapping[str, Any] | None:
         return None
 
 
-def remember(context: Mapping[str, Any], response_id: str, organization_id: str, hook: Any) -> None:
+def remember(
+    context: Mapping[str, Any], response_id: str, organization_id: str, hook: Any, *, cancel_on_failure: bool
+) -> None:
     """
     Record a response for the running task instance, in all places at once.
 
@@ -133,16 +139,20 @@ def remember(context: Mapping[str, Any], response_id: str, organization_id: str,
     :param response_id: the response.
     :param organization_id: the organization that owns it.
     :param hook: the hook that started it.
+    :param cancel_on_failure: whether the end of its task is its end too.
     :raises Exception: whatever Airflow raises, if none of the places outside this process could be written.
     """
     this_try = TaskTry.of(context)
-    record = RecordedResponse(response_id, organization_id, hook.freddy_conn_id, *this_try)
+    record = RecordedResponse(response_id, organization_id, hook.freddy_conn_id, *this_try, cancel_on_failure)
     with _lock:
         _started[response_id] = StartedResponse(record, hook)
         if this_try not in _tries_merged and resumed_from_deferral(context):
             # The list that another process of the same try has written must not be overwritten.
             for earlier in recorded_by_try(context):
-                _started.setdefault(earlier.response_id, StartedResponse(earlier, hook.sibling(earlier.freddy_conn_id)))
+                sibling = hook.sibling(earlier.freddy_conn_id)
+                # Looked up now: a kill hook must not ask Airflow.
+                _ = sibling.settings
+                _started.setdefault(earlier.response_id, StartedResponse(earlier, sibling))
         _tries_merged.add(this_try)
         _write(context, [entry.record for entry in started_by(this_try)])
 
@@ -177,7 +187,7 @@ def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedRe
     return [
         entry
         for entry in _read_all(store.get(RECORD_KEY))
-        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number
+        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number and entry.cancel_on_failure
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_freddy import record
+from airflow_provider_freddy.arming import arm
 from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.identifier import check_identifier
@@ -112,14 +113,15 @@ class FreddyHook(BaseHook):
         organization_id: str | None = None,
         background: bool = True,
         budget: float = DEFAULT_BUDGET,
+        cancel_on_failure: bool = True,
         **parameters: Any,
     ) -> ModelResponse:
         """
         Start a model response. It costs money until it ends.
 
-        In a running task it is recorded for that task instance at once, so that the failure callback, the kill hook
-        and other tasks of the run can cancel it. If it cannot be recorded it is cancelled again. What an earlier try
-        of the task has left running is cancelled first (Airflow 3.3+).
+        In a running task it is recorded for that task instance at once, and the task is armed: should it fail, be
+        skipped, or be told to stop, the response is cancelled. If it cannot be recorded it is cancelled at once. What
+        an earlier try of the task has left running is cancelled first (Airflow 3.3+).
 
         :param inputs: text, or the list of messages as the API takes it.
         :param model: the model; the API's default if not given.
@@ -127,6 +129,8 @@ class FreddyHook(BaseHook):
         :param background: whether the call returns at once while the response is generated on its own.
         :param budget: seconds for the call with all its retries, 60 by default. It is only sent again when the
             first one cannot have started a response.
+        :param cancel_on_failure: whether the response ends with a task that does not end well. If not, it is only
+            recorded, for whoever cancels it by name or sweeps the run.
         :param parameters: further fields of the body, passed through untouched (API contract, part A).
         :return: the response as the API describes it, usually ``queued``.
         :raises FreddyInvalidRequestError: if an argument makes no sense (nothing was sent) or the API refuses it.
@@ -146,7 +150,7 @@ class FreddyHook(BaseHook):
         answer = self._exchange.ask(
             request,
             limit,
-            on_response=lambda response: self._remember(response, organization),
+            on_response=lambda response: self._remember(response, organization, cancel_on_failure),
         )
         if isinstance(answer, Problem):
             raise error_for(_warn_of_lost_reply(answer))
@@ -234,13 +238,15 @@ class FreddyHook(BaseHook):
         """Return labels, placeholders and hidden fields of the connection form, for Airflow 2.11 to 3.1."""
         return ui_field_behaviour()
 
-    def _remember(self, response: ModelResponse, organization_id: str) -> None:
-        """Record a response that has just started; cancel it when nobody would be able to find it later."""
+    def _remember(self, response: ModelResponse, organization_id: str, cancel_on_failure: bool) -> None:
+        """Record a response that has just started and arm its task; cancel it if nobody could find it later."""
         context = record.running_task_context()
         if context is None or response.is_final:
             return
         try:
-            record.remember(context, response.id, organization_id, self)
+            record.remember(context, response.id, organization_id, self, cancel_on_failure=cancel_on_failure)
+            if cancel_on_failure:
+                arm(context)
         except Exception:
             self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
             self.cancel_response(response.id, organization_id=organization_id)

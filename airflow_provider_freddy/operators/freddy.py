@@ -9,10 +9,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_freddy import record
+from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
 from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.connection import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.retry import Budget, check_seconds
+from airflow_provider_freddy.core.retry import check_seconds
 from airflow_provider_freddy.core.status import COMPLETED
 from airflow_provider_freddy.exceptions import (
     FreddyError,
@@ -24,11 +25,6 @@ from airflow_provider_freddy.exceptions import (
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.polling import DEFAULT_TOLERATED_FAILURES, Poller
 from airflow_provider_freddy.record import TaskTry
-
-#: Seconds for the cancel in ``on_kill``: Airflow 3 kills the process 5 s after it has asked it to stop.
-KILL_BUDGET = 3.5
-#: Seconds for the cancel after an exception.
-EXCEPTION_BUDGET = 10.0
 
 
 class CreateResponseOperator(BaseOperator):
@@ -77,7 +73,6 @@ class CreateResponseOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = check_seconds(poll_interval, "poll_interval")
         self.tolerated_failures = tolerated_failures
-        self._this_try: TaskTry | None = None
         self._killed = False
         self._waiting = False
 
@@ -91,7 +86,7 @@ class CreateResponseOperator(BaseOperator):
         :raises FreddyTaskKilledError: if Airflow told the task to stop meanwhile.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        self._this_try = TaskTry.of(context)
+        this_try = TaskTry.of(context)
         hook = FreddyHook(self.freddy_conn_id)
         try:
             response = hook.create_response(
@@ -103,7 +98,7 @@ class CreateResponseOperator(BaseOperator):
                 return response.as_dict()
             response = self._wait(hook, response)
         except BaseException:
-            self._cancel_started(EXCEPTION_BUDGET)
+            cancel_started(this_try, FAILURE_BUDGET)
             raise
         context["ti"].xcom_push(key="status", value=response.status)
         context["ti"].xcom_push(key="usage", value=dict(response.usage or {}))
@@ -113,15 +108,13 @@ class CreateResponseOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """
-        Cancel what the task has started, then end the wait at once.
+        End the wait at once. The response is cancelled before this is called, see ``arming.KillHook``.
 
-        Airflow calls it in the process of the task, usually from a signal handler: nothing here asks Airflow
-        anything, and nothing uses the HTTP connection that the interrupted code may be using.
+        Airflow calls it in the process of the task, from a signal handler or after ``execution_timeout``.
 
         :raises FreddyTaskKilledError: if the task is waiting, so that it stops waiting for a cancelled response.
         """
         self._killed = True
-        self._cancel_started(KILL_BUDGET, interrupted=True)
         if self._waiting:
             self._raise_if_killed()
 
@@ -141,24 +134,6 @@ class CreateResponseOperator(BaseOperator):
         finally:
             self._waiting = False
         return response
-
-    def _cancel_started(self, seconds: float, *, interrupted: bool = False) -> None:
-        """Cancel what this try has started and that may still run. Never raises: the task's own error comes first."""
-        budget = Budget(seconds)
-        for entry in record.started_by(self._this_try) if self._this_try else []:
-            if entry.ending is not None:
-                continue
-            hook = entry.hook.sibling() if interrupted else entry.hook
-            try:
-                result = hook.cancel_response(
-                    entry.record.response_id,
-                    organization_id=entry.record.organization_id,
-                    budget=max(budget.remaining, 0.1),
-                    tell_status=not interrupted,
-                )
-                self.log.info("The task does not wait for its Freddy response any longer: %s", result)
-            except Exception as error:
-                self.log.error("%s", error)
 
 
 def _ended_error(response: ModelResponse) -> FreddyResponseEndedError:

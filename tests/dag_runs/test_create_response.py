@@ -35,6 +35,7 @@ def test_it_records_what_it_started_without_a_secret(run_dag: Callable, fake_fre
         "task_id": "ask",
         "map_index": -1,
         "try_number": 1,
+        "cancel_on_failure": True,
     }
     assert fake_freddy_connection.api_key not in repr(run.xcoms)
 

@@ -66,17 +66,19 @@ def test_a_worker_process_killed_with_a_retry_left_spares_the_next_try(start: Ca
     assert run.left_running() == []
 
 
-@pytest.mark.parametrize("deed", ["failed", "success"])
-def test_an_operator_that_is_marked_while_it_waits_cancels(start: Callable, deed: str) -> None:
-    run = start("operator_no_retry")
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("deed", ["failed", "success", "skipped"])
+def test_a_task_that_is_marked_while_it_waits_cancels(start: Callable, style: str, deed: str) -> None:
+    run = start(f"{style}_no_retry")
     response = run.wait_for_response()
     run.airflow.mark(run.dag_id, run.run_id, "ask", deed)
     run.wait_until_cancelled(response.id, timeout=30)
     run.airflow.wait_for_task(run.dag_id, run.run_id, "ask", state=deed)
 
 
-def test_an_operator_that_is_cleared_while_it_waits_cancels_and_spares_the_next_try(start: Callable) -> None:
-    run = start("operator_no_retry")
+@pytest.mark.parametrize("style", STYLES)
+def test_a_task_that_is_cleared_while_it_waits_cancels_and_spares_the_next_try(start: Callable, style: str) -> None:
+    run = start(f"{style}_no_retry")
     first = run.wait_for_response()
     run.airflow.clear(run.dag_id, run.run_id, "ask")
     run.wait_until_cancelled(first.id, timeout=30)
@@ -84,13 +86,15 @@ def test_an_operator_that_is_cleared_while_it_waits_cancels_and_spares_the_next_
     assert [response.status for response in run.responses(2)] == ["completed"]
 
 
-def test_an_operator_whose_worker_is_told_to_stop_cancels_and_fails(start: Callable) -> None:
-    run = start("operator_no_retry")
+@pytest.mark.parametrize(("style", "end"), [("operator", "failed"), ("function", "success")])
+def test_a_task_whose_worker_is_told_to_stop_cancels(start: Callable, style: str, end: str) -> None:
+    run = start(f"{style}_no_retry")
     response = run.wait_for_response()
     processes = run.airflow.task_processes(run.dag_id, run.run_id, "ask")
     run.airflow.kill_pid(processes.supervisor_pid, signal.SIGTERM)
     run.wait_until_cancelled(response.id, timeout=10)
-    assert run.wait_for_end() == "failed"
+    # A function is not told to stop by Airflow: this one sees that its response has ended, and ends too.
+    assert run.wait_for_end() == end
 
 
 def test_the_callback_of_a_dag_cancels_what_the_run_has_started(start: Callable) -> None:

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_freddy.testing import FakeFreddy
 from tests.unit.hooks.raw_http import RawServer
+
+# The same in all tests: Airflow hides every key that it has ever seen, and is slower with each.
+KEY = "ak_" + "test" * 10
+
+
+@pytest.fixture
+def fake_freddy():
+    with FakeFreddy(api_key=KEY) as freddy:
+        yield freddy
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 from airflow_provider_freddy.core.cancel import CancelOutcome
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.unit.hooks.conftest import KEY
 
 
 @pytest.fixture(params=["status", "background"])
 def either(request, new_hook):
     """Give a fake of either vocabulary and a hook for it."""
-    with FakeFreddy(vocabulary=request.param) as freddy:
+    with FakeFreddy(api_key=KEY, vocabulary=request.param) as freddy:
         yield freddy, new_hook(freddy)
 
 

@@ -14,13 +14,14 @@ from airflow_provider_freddy.exceptions import (
     FreddyUnexpectedReplyError,
 )
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.unit.hooks.conftest import KEY
 
 MAY_RUN = "MAY STILL RUN AND COST MONEY"
 
 
 @pytest.fixture(params=["status", "background"])
 def freddy(request):
-    with FakeFreddy(vocabulary=request.param) as freddy:
+    with FakeFreddy(api_key=KEY, vocabulary=request.param) as freddy:
         yield freddy
 
 

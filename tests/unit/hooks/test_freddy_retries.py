@@ -17,6 +17,7 @@ from airflow_provider_freddy.exceptions import (
     FreddyUnavailableError,
 )
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.unit.hooks.conftest import KEY
 from tests.unit.hooks.raw_http import http_reply
 
 DROPS = [("drop_before", {}), ("drop_after", {})]
@@ -84,7 +85,7 @@ def test_a_create_that_was_turned_away_is_sent_again(hook, fake_freddy, status):
     ],
 )
 def test_a_create_that_may_have_been_processed_is_sent_exactly_once(new_hook, kind, options, tls):
-    with FakeFreddy(tls=tls) as freddy:
+    with FakeFreddy(api_key=KEY, tls=tls) as freddy:
         freddy.fault(kind, method="POST", times=None, **options)
         with pytest.raises(FreddyError, match="may have started"):
             new_hook(freddy).create_response("Hello", budget=2)
@@ -123,7 +124,7 @@ def test_a_create_whose_tls_breaks_after_the_handshake_is_sent_exactly_once(new_
 
 
 def test_a_create_that_found_nobody_is_tried_again(new_hook):
-    with FakeFreddy() as freddy:
+    with FakeFreddy(api_key=KEY) as freddy:
         hook = new_hook(freddy)
         freddy.stop()
         back = threading.Timer(0.2, freddy.start)
@@ -136,7 +137,7 @@ def test_a_create_that_found_nobody_is_tried_again(new_hook):
 
 
 def test_a_create_whose_tls_handshake_fails_does_not_warn_of_a_response(new_hook):
-    with FakeFreddy(tls=True) as freddy:
+    with FakeFreddy(api_key=KEY, tls=True) as freddy:
         hook = new_hook(freddy, extra={"verify": True})
         with pytest.raises(FreddyUnavailableError, match=r"TLS failed.*certificate") as caught:
             hook.create_response("Hello", budget=0.5)

@@ -10,6 +10,7 @@ import trustme
 
 from airflow_provider_freddy.exceptions import FreddyError, FreddyInvalidRequestError, FreddyUnexpectedReplyError
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.unit.hooks.conftest import KEY
 from tests.unit.hooks.raw_http import http_reply
 
 SCHEMES = ["bearer", "x-api-key", "api-key"]
@@ -35,7 +36,7 @@ def use_all_calls(hook, freddy):
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_hook_connects_once_whatever_the_replies(new_hook, tls):
-    with FakeFreddy(tls=tls) as freddy:
+    with FakeFreddy(api_key=KEY, tls=tls) as freddy:
         hook = new_hook(freddy)
         use_all_calls(hook, freddy)
         assert len(freddy.requests) > 18
@@ -186,7 +187,7 @@ def test_a_proxy_that_is_none_is_told_without_its_password(new_hook, url):
 def test_a_certificate_is_checked_against_the_file_of_the_connection_or_not_at_all(
     new_hook, monkeypatch, tmp_path, verify
 ):
-    with FakeFreddy(tls=True) as freddy:
+    with FakeFreddy(api_key=KEY, tls=True) as freddy:
         verify = freddy.ca_file if verify == "{ca}" else verify
         hook = new_hook(freddy, extra={"verify": verify})
         # A bundle of the environment does not win over the connection.
@@ -198,7 +199,7 @@ def test_a_certificate_is_checked_against_the_file_of_the_connection_or_not_at_a
 
 
 def test_a_ca_file_that_does_not_exist_is_a_bad_connection(new_hook, fake_freddy):
-    with FakeFreddy(tls=True) as freddy:
+    with FakeFreddy(api_key=KEY, tls=True) as freddy:
         hook = new_hook(freddy, extra={"verify": "/nowhere/ca.pem"})
         with pytest.raises(FreddyInvalidRequestError, match="/nowhere/ca"):
             hook.create_response("Hello")
