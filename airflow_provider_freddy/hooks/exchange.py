@@ -17,19 +17,19 @@ from airflow_provider_freddy.core.retry import Budget, may_retry, pause_before_r
 from airflow_provider_freddy.signals import signals_deferred
 
 if TYPE_CHECKING:
-    from airflow_provider_freddy.hooks.transport import Transport
+    from airflow_provider_freddy.hooks.sending import Sender
 
 
 class Exchange:
     """
     Sends requests, retries them and logs them.
 
-    :param transport: the HTTP side.
+    :param sender: the HTTP side.
     :param log: the logger of the hook.
     """
 
-    def __init__(self, transport: Transport, log: Any) -> None:
-        self._transport = transport
+    def __init__(self, sender: Sender, log: Any) -> None:
+        self._sender = sender
         self._log = log
         self._last_status: dict[str, str] = {}
 
@@ -96,7 +96,7 @@ class Exchange:
 
     def _send_once(self, request: ApiRequest, budget: Budget, response_id: str | None) -> ModelResponse | Problem:
         start = time.monotonic()
-        reply = self._transport.send(request, budget)
+        reply = self._sender.send(request, budget)
         answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
         self._report(request, reply, answer, 1000 * (time.monotonic() - start))
         return answer

@@ -71,7 +71,7 @@ class FreddyHook(BaseHook):
 
     @cached_property
     def _exchange(self) -> Exchange:
-        return Exchange(self._transport, self.log)
+        return Exchange(self._transport.sender, self.log)
 
     def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
         """

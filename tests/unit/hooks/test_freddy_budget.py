@@ -61,7 +61,7 @@ def test_a_server_that_always_drops_the_connection(hook, fake_freddy, method):
 @every_call
 @pytest.mark.parametrize("length", [{"Content_Length": 1_000_000}, {"Transfer_Encoding": "chunked"}, {}])
 def test_a_body_that_drips_for_ever(new_hook, raw_server, monkeypatch, method, length):
-    monkeypatch.setattr("airflow_provider_freddy.hooks.transport._REST_OF_REPLY", 0.1)
+    monkeypatch.setattr("airflow_provider_freddy.hooks.sending._REST_OF_REPLY", 0.1)
     fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in length.items())
     head = f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode()
     part = b"1\r\n \r\n" if "Transfer_Encoding" in length else b" "

@@ -53,7 +53,8 @@ def remembered(monkeypatch):
     """Run as in a task, and give what the hook records for it."""
     found = []
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": None})
-    monkeypatch.setattr(record, "remember", lambda _context, response_id, *_: found.append(response_id))
+    monkeypatch.setattr(record, "remember", lambda _context, response_id, *_, **__: found.append(response_id))
+    monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     return found
 
 
@@ -141,7 +142,7 @@ def test_a_create_works_in_another_thread(hook, fake_freddy):
 
 
 def test_a_response_that_cannot_be_recorded_is_cancelled(hook, fake_freddy, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("The record is not to be reached")
 
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": None})

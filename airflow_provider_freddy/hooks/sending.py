@@ -1,0 +1,199 @@
+"""
+One request through a ``requests`` session: sent once, its reply read, its failures turned into problems.
+
+Knows nothing of Airflow: the watchdog, which must start in no time, sends the same way.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from traceback import walk_tb
+
+import requests
+import urllib3
+from requests.auth import AuthBase
+from requests.exceptions import (
+    ConnectTimeout,
+    InvalidHeader,
+    InvalidJSONError,
+    InvalidURL,
+    ProxyError,
+    ReadTimeout,
+    SSLError,
+    TooManyRedirects,
+)
+
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
+from airflow_provider_freddy.core.request import ApiRequest
+from airflow_provider_freddy.core.retry import Budget
+
+_CHUNK_BYTES = 16 * 1024
+# Below this an attempt could not even be made; the budget is checked before every attempt.
+_SHORTEST_TIMEOUT = 0.05
+# A reply that has begun is given this time to end even when the budget is spent: it may name what costs money.
+_REST_OF_REPLY = 1.0
+# A shorter key is one of a test; to blot it out would break bodies that have it by chance.
+_SHORTEST_SECRET = 8
+
+
+class FreddyAuth(AuthBase):
+    """
+    Put the API key into every request.
+
+    As ``session.auth`` and not as a header, because requests would let a ``.netrc`` entry replace a header.
+
+    :param name: the header.
+    :param value: its value.
+    """
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self.value = value
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers[self.name] = self.value
+        return request
+
+    def keep_from_other_hosts(self, session: requests.Session) -> None:
+        """
+        See to it that the key stays behind when a redirect leads to another host.
+
+        requests itself drops only a header named ``Authorization``.
+
+        :param session: the session that follows redirects.
+        """
+
+        def rebuild_auth(request: requests.PreparedRequest, response: requests.Response) -> None:
+            if session.should_strip_auth(str(response.request.url), str(request.url)):  # type: ignore[no-untyped-call]
+                request.headers.pop(self.name, None)
+
+        session.rebuild_auth = rebuild_auth  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Sender:
+    """
+    Sends requests.
+
+    :param session: set up with everything but the timeouts.
+    :param url_of: turns the path of a request into a URL.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds.
+    :param allow_redirects: whether to follow redirects.
+    :param secret: the key, blotted out where a reply repeats it.
+    """
+
+    session: requests.Session
+    url_of: Callable[[str], str]
+    connect_timeout: float
+    read_timeout: float
+    allow_redirects: bool
+    secret: str
+
+    def send(self, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
+        """
+        Send one request once.
+
+        :param request: what to send.
+        :param budget: no timeout is longer than what is left of it.
+        :return: the reply whatever its status, or the problem that there was no reply.
+        """
+        timeout = (
+            max(_SHORTEST_TIMEOUT, min(self.connect_timeout, budget.remaining)),
+            max(_SHORTEST_TIMEOUT, min(self.read_timeout, budget.remaining)),
+        )
+        session = self.session
+        handled = sys.exception()
+        try:
+            prepared = session.prepare_request(
+                requests.Request(request.method, self.url_of(request.path), params=request.params, json=request.json)
+            )
+            environment = session.merge_environment_settings(
+                prepared.url, proxies=session.proxies, stream=True, verify=session.verify, cert=session.cert
+            )
+            with session.send(
+                prepared, timeout=timeout, allow_redirects=self.allow_redirects, **environment
+            ) as response:
+                return self._without_key(_receive(response, request, budget))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # Nothing wider: what a signal handler raises in the middle of this is not for us.
+            return _problem(error, request, timeout, handled)
+
+    def _without_key(self, reply: HttpReply | Problem) -> HttpReply | Problem:
+        """Blot out the key where a reply repeats it: bodies of errors end up in messages and logs."""
+        key = self.secret.encode()
+        if isinstance(reply, Problem) or len(key) < _SHORTEST_SECRET:
+            return reply
+        return replace(reply, body=reply.body.replace(key, b"***"))
+
+
+def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
+    """Read the body, but neither for longer nor more of it than there is any use for."""
+    body = bytearray()
+    limit = Budget(max(budget.remaining, _REST_OF_REPLY))
+    # Not iter_content, which returns nothing before a whole chunk is there; urllib3 has read1 from 2.2 on.
+    read = getattr(response.raw, "read1", response.raw.read)
+    while chunk := read(_CHUNK_BYTES, decode_content=True):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            break
+        if not limit.remaining:
+            return Problem(
+                ProblemKind.UNAVAILABLE, request, "The reply did not end in time.", response.status_code,
+                request_id=response.headers.get("x-request-id"), maybe_processed=True,
+            )  # fmt: skip
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpReply(response.status_code, headers, bytes(body), truncated=len(body) > MAX_BODY_BYTES)
+
+
+def _problem(
+    error: Exception, request: ApiRequest, timeout: tuple[float, float], handled: BaseException | None
+) -> Problem:
+    """
+    Sort what requests raises by whether Freddy may have the request and whether trying again can help.
+
+    ``handled`` is the exception that the caller was handling: it is in the chain of this one, but no cause of it.
+    """
+    causes = list(_causes(error, handled))
+    if isinstance(error, ConnectTimeout):
+        return Problem(ProblemKind.UNAVAILABLE, request, f"No connection within {timeout[0]:.1f} s.")
+    if isinstance(error, ReadTimeout):
+        message = f"No reply within {timeout[1]:.1f} s."
+        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=True)
+    if isinstance(error, SSLError):
+        message = f"TLS failed: {_words(causes[-1])}."
+        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not _in_handshake(causes))
+    if isinstance(error, ProxyError):
+        return Problem(ProblemKind.UNAVAILABLE, request, "The proxy did not connect.")
+    if isinstance(error, TooManyRedirects):
+        return Problem(ProblemKind.UNEXPECTED_REPLY, request, "Too many redirects.", maybe_processed=True)
+    if isinstance(error, InvalidURL | InvalidHeader | InvalidJSONError) or not isinstance(
+        error, requests.RequestException | urllib3.exceptions.HTTPError
+    ):
+        # A wrong CA path, a base URL that is none, a value that JSON cannot hold: nothing was sent.
+        return Problem(ProblemKind.INVALID_REQUEST, request, f"Not sent: {_words(causes[-1])}.")
+    not_connected = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
+    message = f"{'No connection' if not_connected else 'The connection broke'}: {_words(causes[-1])}."
+    return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not not_connected)
+
+
+def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and its causes, the first cause last."""
+    cause: BaseException | None = error
+    while cause is not None and cause is not handled:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _in_handshake(causes: list[BaseException]) -> bool:
+    """Tell whether TLS failed while urllib3 connected; later, Freddy may have the request already."""
+    return any(frame.f_code.co_name == "connect" for cause in causes for frame, _ in walk_tb(cause.__traceback__))
+
+
+def _words(error: BaseException) -> str:
+    """Return the words of a first cause: those of the wrappers repeat the URL and object addresses."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).rstrip(".")
