@@ -18,6 +18,8 @@ from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.record import StartedResponse, TaskTry
+from airflow_provider_freddy.version_compat import watch_end_of_task
+from airflow_provider_freddy.watchdog import client as watchdog
 
 #: Seconds for a kill hook: Airflow 3 kills the process 5 s after it has asked it to stop.
 KILL_BUDGET = 3.5
@@ -29,6 +31,9 @@ _CALLBACKS = ("on_failure_callback", "on_retry_callback", "on_skipped_callback")
 log = logging.getLogger(__name__)
 
 
+_tries_ended_badly: set[TaskTry] = set()
+
+
 def arm(context: Mapping[str, Any]) -> None:
     """
     Attach kill hook and callbacks to the running task, once.
@@ -36,6 +41,7 @@ def arm(context: Mapping[str, Any]) -> None:
     :param context: the context of the running task.
     """
     task = context["task"]
+    watch_end_of_task(release_what_goes_on)
     for name in _CALLBACKS:
         callbacks = getattr(task, name, None)
         if callbacks is None:
@@ -81,9 +87,21 @@ def cancel_what_is_left(context: Mapping[str, Any]) -> None:
     :param context: the context that Airflow gives to a callback.
     """
     try:
+        _tries_ended_badly.add(TaskTry.of(context))
         cancel_started(TaskTry.of(context), FAILURE_BUDGET)
     except Exception as error:
         log.error("What the task has started with Freddy MAY STILL RUN AND COST MONEY. %r", error)
+
+
+def release_what_goes_on() -> None:
+    """
+    Take leave of the watchdog when a try has ended in good order: done, deferred or rescheduled.
+
+    What a try that ended badly could not get cancelled stays with the watchdog, which has more patience.
+    """
+    for entry in record.all_started():
+        if entry.record.started_in not in _tries_ended_badly:
+            watchdog.release(entry.record.response_id)
 
 
 def cancel_started(this_try: TaskTry, seconds: float) -> None:

@@ -21,6 +21,24 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.freddy"]}],
         "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.freddy"]}],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.freddy"]}],
+        "config": {
+            "freddy": {
+                "description": "Settings of the Freddy provider.",
+                "options": {
+                    "watchdog": {
+                        "description": (
+                            "Whether a task that starts model responses has a small process beside it, which cancels "
+                            "them when the task's process is killed: auto, on or off. auto is on for Airflow 3, where "
+                            "nothing else is called after a kill on the last try."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "on",
+                        "default": "auto",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "freddy",

@@ -231,13 +231,18 @@ def forget_earlier_tries(context: Mapping[str, Any], settled: Iterable[str]) -> 
         _write_store(task_state_store(context), [*kept, *own])
 
 
+def all_started() -> list[StartedResponse]:
+    """Return all that this process has started, in order."""
+    return list(_started.values())
+
+
 def started_by(this_try: TaskTry) -> list[StartedResponse]:
     """
     Return what this process knows that a try has started, in order.
 
     :param this_try: the try.
     """
-    return [entry for entry in list(_started.values()) if entry.record.started_in == this_try]
+    return [entry for entry in all_started() if entry.record.started_in == this_try]
 
 
 def started_here(response_id: str) -> StartedResponse | None:

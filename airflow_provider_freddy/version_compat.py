@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow import __version__ as _airflow_version
@@ -11,6 +11,8 @@ _MAJOR, _MINOR = (int(part) for part in _airflow_version.split(".")[:2])
 
 AIRFLOW_V_3_0_PLUS = (_MAJOR, _MINOR) >= (3, 0)
 AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
+
+_watching: list[Callable[[], None]] = []
 
 
 def in_task_process(context: Mapping[str, Any]) -> bool:
@@ -58,3 +60,24 @@ def resumed_from_deferral(context: Mapping[str, Any]) -> bool:
     from_server = getattr(ti, "_ti_context_from_server", None)
     # Where Airflow does not tell, yes is the answer that only costs a question.
     return from_server is None or bool(getattr(from_server, "next_method", True))
+
+
+def watch_end_of_task(at_end: Callable[[], None]) -> None:
+    """
+    Have a function called when the task's process has come to its end in good order, whatever the state.
+
+    Airflow 3 calls listeners then, after the callbacks. A process that is killed does not come that far.
+
+    :param at_end: what to call; the same function is registered once.
+    """
+    if not AIRFLOW_V_3_0_PLUS or at_end in _watching:
+        return
+    from airflow.providers.common.compat.sdk import get_listener_manager, hookimpl
+
+    class Listener:
+        @hookimpl
+        def before_stopping(self, component: Any) -> None:
+            at_end()
+
+    _watching.append(at_end)
+    get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]

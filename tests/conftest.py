@@ -17,3 +17,5 @@ os.environ["AIRFLOW_HOME"] = str(_HOME)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent / "dag_runs" / "dags")
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+# A watchdog of the test process itself would outlive it; the tests that want one ask for it.
+os.environ["AIRFLOW__FREDDY__WATCHDOG"] = "off"

@@ -31,6 +31,7 @@ def test_every_example_is_run() -> None:
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("home")
     environ = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)}
+    del environ["AIRFLOW__FREDDY__WATCHDOG"]
     airflow(["db", "migrate"], environ)
     return environ
 

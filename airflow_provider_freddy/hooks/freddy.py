@@ -22,6 +22,7 @@ from airflow_provider_freddy.hooks.connection_check import check_request, descri
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
+from airflow_provider_freddy.watchdog import client as watchdog
 
 if TYPE_CHECKING:
     import requests
@@ -146,6 +147,8 @@ class FreddyHook(BaseHook):
             parameters=parameters,
         )
         limit = _checked(Budget, budget)
+        if cancel_on_failure and record.running_task_context() is not None:
+            watchdog.start()
         cancel_earlier_tries(self)
         answer = self._exchange.ask(
             request,
@@ -174,7 +177,7 @@ class FreddyHook(BaseHook):
         if isinstance(answer, Problem):
             raise error_for(answer.because(f"The status of response {response_id} is not known."))
         if answer.is_final:
-            record.note_ending(response_id, f"{response_id} had ended by itself ({answer.status})")
+            _note_ending(response_id, f"{response_id} had ended by itself ({answer.status})")
         return answer
 
     def cancel_response(
@@ -206,7 +209,7 @@ class FreddyHook(BaseHook):
         outcome = _checked(self._exchange.follow, steps, limit, response_id)
         if isinstance(outcome, Problem):
             raise error_for(_say_what_it_costs(outcome, response_id))
-        record.note_ending(response_id, str(outcome))
+        _note_ending(response_id, str(outcome))
         return outcome
 
     def test_connection(self) -> tuple[bool, str]:
@@ -244,6 +247,8 @@ class FreddyHook(BaseHook):
         if context is None or response.is_final:
             return
         try:
+            if cancel_on_failure:
+                watchdog.watch(response.id, organization_id, self._transport.description)
             record.remember(context, response.id, organization_id, self, cancel_on_failure=cancel_on_failure)
             if cancel_on_failure:
                 arm(context)
@@ -251,6 +256,11 @@ class FreddyHook(BaseHook):
             self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
             self.cancel_response(response.id, organization_id=organization_id)
             raise
+
+
+def _note_ending(response_id: str, ending: str) -> None:
+    record.note_ending(response_id, ending)
+    watchdog.release(response_id)
 
 
 def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from traceback import walk_tb
+from typing import Any
 
 import requests
 import urllib3
@@ -128,6 +129,55 @@ class Sender:
         if isinstance(reply, Problem) or len(key) < _SHORTEST_SECRET:
             return reply
         return replace(reply, body=reply.body.replace(key, b"***"))
+
+
+def describe(sender: Sender) -> dict[str, Any]:
+    """
+    Describe a sender as JSON-compatible values, for a process that is to send in the same way.
+
+    :param sender: a sender whose session authenticates with :class:`FreddyAuth`. The description holds the key.
+    """
+    session = sender.session
+    auth = session.auth
+    assert isinstance(auth, FreddyAuth)
+    return {
+        "base_url": sender.url_of(""),
+        "headers": dict(session.headers),
+        "auth": [auth.name, auth.value],
+        "proxies": dict(session.proxies),
+        "verify": session.verify,
+        "cert": session.cert,
+        "trust_env": session.trust_env,
+        "max_redirects": session.max_redirects,
+        "timeouts": [sender.connect_timeout, sender.read_timeout],
+        "allow_redirects": sender.allow_redirects,
+        "secret": sender.secret,
+    }
+
+
+def sender_from(description: dict[str, Any]) -> Sender:
+    """
+    Return a sender with a session of its own that sends as the described one does.
+
+    :param description: what :func:`describe` has returned.
+    """
+    session = requests.Session()
+    session.headers.clear()
+    session.headers.update(description["headers"])
+    for name in ("proxies", "verify", "cert", "trust_env", "max_redirects"):
+        setattr(session, name, description[name])
+    session.auth = auth = FreddyAuth(*description["auth"])
+    auth.keep_from_other_hosts(session)
+    base_url = description["base_url"]
+    connect_timeout, read_timeout = description["timeouts"]
+    return Sender(
+        session,
+        lambda path: f"{base_url}{path}",
+        connect_timeout,
+        read_timeout,
+        description["allow_redirects"],
+        description["secret"],
+    )
 
 
 def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -> HttpReply | Problem:

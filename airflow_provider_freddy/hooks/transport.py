@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import types
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
@@ -15,7 +16,7 @@ from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_freddy import __version__
 from airflow_provider_freddy.connection import ConnectionSettings
-from airflow_provider_freddy.hooks.sending import FreddyAuth, Sender
+from airflow_provider_freddy.hooks.sending import FreddyAuth, Sender, describe
 
 if TYPE_CHECKING:
     import requests
@@ -44,6 +45,11 @@ class Transport(HttpHook):
             settings.http_options.get("allow_redirects", False),
             settings.api_key,
         )
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """All that another process needs to send in the same way; holds the key."""
+        return describe(self.sender)
 
     def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -64,6 +65,30 @@ def test_a_worker_process_killed_with_a_retry_left_spares_the_next_try(start: Ca
     assert run.wait_for_end() == "success"
     assert [response.status for response in run.responses(2)] == ["completed"]
     assert run.left_running() == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("victims", ["task", "task and supervisor"])
+def test_a_worker_process_killed_on_its_last_try_cancels(start: Callable, style: str, victims: str) -> None:
+    run = start(f"{style}_no_retry")
+    response = run.wait_for_response()
+    processes = run.airflow.task_processes(run.dag_id, run.run_id, "ask")
+    if victims == "task and supervisor":
+        run.airflow.kill_pid(processes.supervisor_pid, signal.SIGKILL)
+    run.airflow.kill_pid(processes.task_pid, signal.SIGKILL)
+    run.wait_until_cancelled(response.id, timeout=10)
+    assert run.wait_for_end() == "failed"
+    assert run.left_running() == []
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_task_that_ends_well_hands_its_response_on(start: Callable, style: str) -> None:
+    run = start(f"{style}_hands_on")
+    assert run.wait_for_end() == "success"
+    assert len(run.left_running()) == 1
+    # Its process is gone; whoever watched it would have acted by now.
+    time.sleep(3)
+    assert len(run.left_running()) == 1
 
 
 @pytest.mark.parametrize("style", STYLES)

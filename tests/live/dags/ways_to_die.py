@@ -64,6 +64,19 @@ for way, arguments in WAYS.items():
     with DAG(f"function_{way}", schedule=None, default_args=CALLBACKS):
         task(task_id="ask", **arguments)(wait_for_freddy)()
 
+with DAG("operator_hands_on", schedule=None):
+    CreateResponseOperator(
+        task_id="ask", inputs="hello", wait_for_completion=False, parameters={"metadata": OPERATOR_METADATA}
+    )
+
+with DAG("function_hands_on", schedule=None):
+
+    @task(task_id="ask")
+    def hand_on(run_id: Any = None) -> str:
+        return FreddyHook().create_response("hello", metadata={"run": run_id, "try": 1, "fake_duration": 300}).id
+
+    hand_on()
+
 with DAG("run_that_fails", schedule=None, on_failure_callback=cancel_response_on_failure):
     first = CreateResponseOperator.partial(
         task_id="first", wait_for_completion=False, parameters={"metadata": OPERATOR_METADATA}
