@@ -35,7 +35,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "on",
                         "default": "auto",
-                    }
+                    },
+                    "guard_all_dags": {
+                        "description": (
+                            "Whether every DAG is guarded as by airflow_provider_freddy.guard.guard: its tasks and the "
+                            "DAG itself get the callbacks that cancel what they have started."
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

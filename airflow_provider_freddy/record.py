@@ -48,6 +48,10 @@ class TaskTry(NamedTuple):
         ti = context["ti"]
         return cls(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)
 
+    def as_metadata(self) -> dict[str, str]:
+        """Return what tells somebody who finds a stray response in Freddy where it came from."""
+        return {f"airflow_{name}": str(value) for name, value in self._asdict().items()}
+
     def __str__(self) -> str:
         index = f"[{self.map_index}]" if self.map_index >= 0 else ""
         return f"{self.dag_id}.{self.task_id}{index}, run {self.run_id}, try {self.try_number}"

@@ -19,6 +19,9 @@ from airflow_provider_freddy.signals import signals_deferred
 if TYPE_CHECKING:
     from airflow_provider_freddy.hooks.sending import Sender
 
+# A create is not sent again with less than this left: its reply would be cut off, and what it started be lost.
+_TIME_FOR_REPLY = 5.0
+
 
 class Exchange:
     """
@@ -60,7 +63,8 @@ class Exchange:
                     on_response(answer)
             return answer
 
-        stop: Any = tenacity.stop_before_delay(budget.remaining)
+        reserve = 0.0 if request.idempotent else min(_TIME_FOR_REPLY, budget.remaining / 2)
+        stop: Any = tenacity.stop_before_delay(budget.remaining - reserve)
         if attempts is not None:
             stop = tenacity.stop_any(stop, tenacity.stop_after_attempt(attempts))
         retrying = tenacity.Retrying(

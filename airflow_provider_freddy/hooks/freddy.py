@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ from airflow_provider_freddy.hooks.connection_check import check_request, descri
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
+from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.watchdog import client as watchdog
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class FreddyHook(BaseHook):
         background: bool = True,
         budget: float = DEFAULT_BUDGET,
         cancel_on_failure: bool = True,
+        task_metadata: bool = True,
         **parameters: Any,
     ) -> ModelResponse:
         """
@@ -132,12 +134,17 @@ class FreddyHook(BaseHook):
             first one cannot have started a response.
         :param cancel_on_failure: whether the response ends with a task that does not end well. If not, it is only
             recorded, for whoever cancels it by name or sweeps the run.
+        :param task_metadata: whether ``metadata`` says which DAG, run, task, map index and try has started it, beside
+            what you put there.
         :param parameters: further fields of the body, passed through untouched (API contract, part A).
         :return: the response as the API describes it, usually ``queued``.
         :raises FreddyInvalidRequestError: if an argument makes no sense (nothing was sent) or the API refuses it.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
         organization = self.organization(organization_id)
+        context = record.running_task_context()
+        if context is not None and task_metadata:
+            parameters["metadata"] = _with_task(TaskTry.of(context), parameters.get("metadata"))
         request = _checked(
             create_response_request,
             inputs,
@@ -147,7 +154,7 @@ class FreddyHook(BaseHook):
             parameters=parameters,
         )
         limit = _checked(Budget, budget)
-        if cancel_on_failure and record.running_task_context() is not None:
+        if cancel_on_failure and context is not None:
             watchdog.start()
         cancel_earlier_tries(self)
         answer = self._exchange.ask(
@@ -256,6 +263,13 @@ class FreddyHook(BaseHook):
             self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
             self.cancel_response(response.id, organization_id=organization_id)
             raise
+
+
+def _with_task(this_try: TaskTry, metadata: Any) -> Any:
+    """Add the task to the metadata; what is no mapping is the caller's business and the API's."""
+    if metadata is None or isinstance(metadata, Mapping):
+        return {**this_try.as_metadata(), **(metadata or {})}
+    return metadata
 
 
 def _note_ending(response_id: str, ending: str) -> None:

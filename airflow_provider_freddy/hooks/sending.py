@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from traceback import walk_tb
 from typing import Any
 
@@ -92,7 +92,7 @@ class Sender:
     connect_timeout: float
     read_timeout: float
     allow_redirects: bool
-    secret: str
+    secret: str = field(repr=False)
 
     def send(self, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
         """
@@ -164,8 +164,11 @@ def sender_from(description: dict[str, Any]) -> Sender:
     session = requests.Session()
     session.headers.clear()
     session.headers.update(description["headers"])
-    for name in ("proxies", "verify", "cert", "trust_env", "max_redirects"):
+    for name in ("proxies", "verify", "trust_env", "max_redirects"):
         setattr(session, name, description[name])
+    cert = description["cert"]
+    # A pair comes back from JSON as a list, which urllib3 cannot use in a key of a dictionary.
+    session.cert = tuple(cert) if isinstance(cert, list) else cert
     session.auth = auth = FreddyAuth(*description["auth"])
     auth.keep_from_other_hosts(session)
     base_url = description["base_url"]

@@ -52,6 +52,19 @@ def test_without_waiting_the_running_response_is_handed_on(
     assert response.inputs[0]["content"] == f"hello {response.metadata['run']}"
 
 
+def test_a_stray_response_can_be_traced_to_its_task(run_dag: Callable, fake_freddy_connection: FakeFreddy) -> None:
+    run = run_dag("create_and_hand_on")
+    (entry,) = run.xcom("ask", "freddy_responses")
+    assert fake_freddy_connection.responses[0].metadata == {
+        "run": entry["run_id"],
+        "airflow_dag_id": "create_and_hand_on",
+        "airflow_run_id": entry["run_id"],
+        "airflow_task_id": "ask",
+        "airflow_map_index": "-1",
+        "airflow_try_number": "1",
+    }
+
+
 def test_a_failed_response_fails_the_task_with_the_error_of_the_api(
     run_dag: Callable, fake_freddy_connection: FakeFreddy
 ) -> None:

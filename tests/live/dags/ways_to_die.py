@@ -64,6 +64,12 @@ for way, arguments in WAYS.items():
     with DAG(f"function_{way}", schedule=None, default_args=CALLBACKS):
         task(task_id="ask", **arguments)(wait_for_freddy)()
 
+with DAG("operator_unguarded", schedule=None):
+    CreateResponseOperator(task_id="ask", inputs="hello", parameters={"metadata": OPERATOR_METADATA})
+
+with DAG("function_unguarded", schedule=None):
+    task(task_id="ask")(wait_for_freddy)()
+
 with DAG("operator_hands_on", schedule=None):
     CreateResponseOperator(
         task_id="ask", inputs="hello", wait_for_completion=False, parameters={"metadata": OPERATOR_METADATA}

@@ -31,13 +31,14 @@ class RawServer:
                 threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
 
     def _serve(self, connection):
-        with contextlib.suppress(OSError), connection:
+        # The socket that TLS wraps cannot be used beside it, but another one for the same connection.
+        with contextlib.suppress(OSError), connection, connection.dup() as bare:
             connection.settimeout(10)
             stream = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
             self.requests.append(self._read(stream))
             answer = self._answer(self.requests[-1])
             for part in [answer] if isinstance(answer, bytes) else answer:
-                (connection if isinstance(part, bytearray) else stream).sendall(part)
+                (bare if isinstance(part, bytearray) else stream).sendall(part)
 
     @staticmethod
     def _read(stream):

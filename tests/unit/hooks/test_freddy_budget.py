@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
 import threading
 import time
 
@@ -32,9 +34,10 @@ def ends_in_time(hook, method, error=FreddyUnavailableError):
 
 
 def drip(head, server_closing, part=b" "):
-    """Send a head and then a byte every now and then, for as long as somebody listens."""
+    """Send a head and then a byte every now and then, for longer than any of it may take."""
     yield head
-    while not server_closing.wait(0.05):
+    end = time.monotonic() + BUDGET + SLACK + 2
+    while time.monotonic() < end and not server_closing.wait(0.05):
         yield part
 
 
@@ -82,6 +85,26 @@ def test_a_large_body_that_comes_in_small_pieces_is_read_whole(new_hook, raw_ser
     reply = http_reply({"id": "resp_1", "status": "completed", "output": "x" * 300_000})
     server = raw_server(lambda _request: (reply[at : at + 1000] for at in range(0, len(reply), 1000)))
     assert len(new_hook(host=server.url).get_response("resp_1", budget=30).output) == 300_000
+
+
+def test_a_compressed_body_is_read(new_hook, raw_server):
+    body = gzip.compress(json.dumps({"id": "resp_1", "status": "completed", "output": "x" * 300_000}).encode())
+    server = raw_server(http_reply(body, Content_Encoding="gzip"))
+    assert len(new_hook(host=server.url).get_response("resp_1").output) == 300_000
+
+
+def test_a_compressed_body_that_unfolds_without_end_is_not_read_to_its_end(new_hook, raw_server):
+    body = gzip.compress(b" " * 200_000_000, 1)
+    server = raw_server(http_reply(body, Content_Encoding="gzip"))
+    with pytest.raises(FreddyError, match="4 MiB"):
+        new_hook(host=server.url).get_response("resp_1", budget=30)
+
+
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]])
+def test_a_compressed_body_that_is_broken_is_a_clear_exception(new_hook, raw_server, body):
+    server = raw_server(http_reply(body, Content_Encoding="gzip"))
+    with pytest.raises(FreddyError, match="GET"):
+        new_hook(host=server.url).get_response("resp_1", budget=BUDGET)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks", "end of connection"])

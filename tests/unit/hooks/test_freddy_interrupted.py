@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from airflow_provider_freddy.exceptions import FreddyError
 
 SIGNALS = [signal.SIGALRM, signal.SIGTERM, signal.SIGINT]
 DELAY = 0.4
+TASK_INSTANCE = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
 
 
 class Interrupted(BaseException):
@@ -52,7 +54,7 @@ def interrupt(fake_freddy):
 def remembered(monkeypatch):
     """Run as in a task, and give what the hook records for it."""
     found = []
-    monkeypatch.setattr(record, "running_task_context", lambda: {"ti": None})
+    monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
     monkeypatch.setattr(record, "remember", lambda _context, response_id, *_, **__: found.append(response_id))
     monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     return found
@@ -145,7 +147,7 @@ def test_a_response_that_cannot_be_recorded_is_cancelled(hook, fake_freddy, monk
     def fail(*_, **__):
         raise OSError("The record is not to be reached")
 
-    monkeypatch.setattr(record, "running_task_context", lambda: {"ti": None})
+    monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
     monkeypatch.setattr(record, "remember", fail)
     with pytest.raises(OSError, match="not to be reached"):
         hook.create_response("Hello")

@@ -199,6 +199,14 @@ def test_a_retry_after_beyond_the_budget_gives_up_at_once(hook, fake_freddy, sta
     assert caught.value.problem.retry_after >= 3600
 
 
+def test_a_create_is_not_sent_again_so_late_that_its_reply_would_be_cut_off(hook, fake_freddy):
+    fake_freddy.fault("status", status=429, retry_after=3)
+    with pytest.raises(FreddyRateLimitedError):
+        hook.create_response("Hello", budget=5)
+    assert sent(fake_freddy, "POST") == 1
+    assert fake_freddy.responses == []
+
+
 @pytest.mark.parametrize("retry_after", ["soon", "-5", "", "nan", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_retry_after_that_makes_no_sense_does_no_harm(hook, fake_freddy, retry_after):
     response_id = hook.create_response("Hello").id
