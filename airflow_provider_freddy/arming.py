@@ -74,6 +74,7 @@ class KillHook:
         Usually called from a signal handler: nothing here asks Airflow anything, takes a lock that the interrupted
         code may hold, or uses the HTTP connection that it may be using.
         """
+        record.close(self.this_try)
         try:
             cancel_started_in_signal_handler(self.this_try, KILL_BUDGET)
         finally:
@@ -88,6 +89,7 @@ def cancel_what_is_left(context: Mapping[str, Any]) -> None:
     """
     try:
         _tries_ended_badly.add(TaskTry.of(context))
+        record.close(TaskTry.of(context))
         cancel_started(TaskTry.of(context), FAILURE_BUDGET)
     except Exception as error:
         log.error("What the task has started with Freddy MAY STILL RUN AND COST MONEY. %r", error)

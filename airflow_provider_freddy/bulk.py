@@ -23,9 +23,18 @@ CONCURRENCY = 8
 class Canceller(Protocol):
     """What can cancel one response: the hook."""
 
+    @property
+    def is_resolved(self) -> bool: ...
+
+    def resolve(self) -> None: ...
+
     def cancel_response(
         self, response_id: str, *, organization_id: str | None = None, budget: float
     ) -> CancelResult: ...
+
+
+# Airflow's channel to its supervisor is not made for questions from many threads at once.
+_look_up = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -60,20 +69,34 @@ def cancel_all(targets: Sequence[CancelTarget], seconds: float) -> dict[str, Can
 
 def _cancel_job(target: CancelTarget, budget: Budget) -> Callable[[], CancelResult]:
     def cancel() -> CancelResult:
+        if not target.hook.is_resolved:
+            with _look_up:
+                target.hook.resolve()
         if not budget.remaining:
             raise _no_answer(target, budget.seconds)
         return target.hook.cancel_response(
             target.response_id, organization_id=target.organization_id, budget=budget.remaining
         )
 
-    return cancel
+    def cancel_or_say_what_it_means() -> CancelResult:
+        try:
+            return cancel()
+        except FreddyError as error:
+            if target.response_id in str(error):
+                raise
+            raise type(error)(f"{_may_run(target)} {error}", error.problem) from None
+        except Exception as error:
+            raise FreddyError(f"{_may_run(target)} {type(error).__name__}: {error}") from None
+
+    return cancel_or_say_what_it_means
+
+
+def _may_run(target: CancelTarget) -> str:
+    return f"Response {target.response_id} MAY STILL RUN AND COST MONEY."
 
 
 def _no_answer(target: CancelTarget, seconds: float) -> FreddyError:
-    return FreddyCancelNotConfirmedError(
-        f"Response {target.response_id} MAY STILL RUN AND COST MONEY. "
-        f"Its cancel was not confirmed within {seconds:.1f} s."
-    )
+    return FreddyCancelNotConfirmedError(f"{_may_run(target)} Its cancel was not confirmed within {seconds:.1f} s.")
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,19 @@ from airflow_provider_freddy.core.retry import Budget, check_seconds
 from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.record import RecordedResponse, TaskTry
-from airflow_provider_freddy.version_compat import can_read_xcom, in_task_process
+from airflow_provider_freddy.version_compat import (
+    AIRFLOW_V_3_0_PLUS,
+    begun_in_another_process,
+    can_read_xcom,
+    in_task_process,
+)
 
 log = logging.getLogger(__name__)
 
 #: Seconds. Airflow ends a task process 20 s after it reported its end, and a DAG processor's callback after 50 s.
 DEFAULT_BUDGET = 8.0
+#: Seconds for a question to Airflow that the cancel of the try's own responses must not depend on.
+STORE_SECONDS = 2.0
 
 
 def cancel_response_on_failure(context: Mapping[str, Any]) -> None:
@@ -93,18 +100,18 @@ class CancelResponseCallback:
         if not isinstance(found, list):
             raise found or FreddyError(f"Airflow did not say within {self.budget:g} s what was started.")
         outcomes = cancel_all(found, max(budget.remaining, 0.1)) if found else {}
-        unsettled = 0
-        for response_id, outcome in outcomes.items():
+        unsettled = sum("MAY RUN AND COST MONEY" in ending for ending in endings)
+        for outcome in outcomes.values():
             if isinstance(outcome, Exception):
                 unsettled += not isinstance(outcome, FreddyNotFoundError)
-                endings.append(str(outcome) if isinstance(outcome, FreddyError) else f"{response_id}: {outcome!r}")
+                endings.append(str(outcome))
             else:
                 endings.append(str(outcome))
         log.log(
             logging.ERROR if unsettled else logging.INFO,
             "Freddy callback for %s: %s",
             _whose(context),
-            "; ".join(endings) or "it had started no response",
+            "; ".join(endings) or _nothing_found(context),
         )
 
     def _targets(self, context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
@@ -133,18 +140,34 @@ def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelT
     What this process has started itself comes first: it brings an open connection, and asks Airflow nothing, which
     after an interrupted question may answer wrongly. Only a try that was begun by another process needs the XCom.
     """
-    started = record.started_by(TaskTry.of(context))
+    this_try = TaskTry.of(context)
+    started = record.started_by(this_try)
     endings.extend(entry.ending for entry in started if entry.ending)
+    endings.extend(record.lost_by(this_try))
     own = [
         CancelTarget(entry.record.response_id, entry.hook, entry.record.organization_id)
         for entry in started
         if not entry.ending and _not_kept([entry.record], endings)
     ]
-    if not started:
+    if not started and not _ran_here_only(context):
         own = _recorded_targets(_not_kept(_read_try(context), endings))
-    # Elsewhere the store is not to be asked: its question would never be answered.
-    earlier = record.left_by_earlier_tries(context) if in_task_process(context) else []
-    return own + _recorded_targets(earlier)
+    return own + _recorded_targets(_left_by_earlier_tries(context, endings))
+
+
+def _ran_here_only(context: Mapping[str, Any]) -> bool:
+    return AIRFLOW_V_3_0_PLUS and in_task_process(context) and not begun_in_another_process(context)
+
+
+def _left_by_earlier_tries(context: Mapping[str, Any], endings: list[str]) -> list[RecordedResponse]:
+    """Ask the store, in the task's process only: elsewhere the question would never be answered."""
+    if not in_task_process(context) or TaskTry.of(context).try_number <= 1:
+        return []
+    question = Job("earlier tries", lambda: record.left_by_earlier_tries(context))
+    answer = run_bounded([question], STORE_SECONDS).get(question.name)
+    if isinstance(answer, list):
+        return answer
+    endings.append(f"what earlier tries have left is not known ({answer or 'Airflow does not answer'})")
+    return []
 
 
 def _not_kept(entries: Sequence[RecordedResponse], endings: list[str]) -> list[RecordedResponse]:
@@ -168,7 +191,7 @@ def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]
 
 def _read_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
     _check_xcom_readable(context)
-    return record.recorded_by_try(context)
+    return record.recorded_by_try(context, ask_store=in_task_process(context))
 
 
 def _read_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
@@ -185,6 +208,12 @@ def _check_xcom_readable(context: Mapping[str, Any]) -> None:
 
 def _render(value: Any, context: Mapping[str, Any]) -> Any:
     return context["task"].render_template(value, dict(context)) if value is not None else None
+
+
+def _nothing_found(context: Mapping[str, Any]) -> str:
+    if in_task_process(context):
+        return "it had started no response"
+    return "no record of a response found (that of a killed try is gone once the next try has started)"
 
 
 def _whose(context: Mapping[str, Any]) -> str:

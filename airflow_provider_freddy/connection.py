@@ -217,7 +217,7 @@ def _given(extra: Mapping[str, Any], name: str) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and ("/" in value or value.endswith(".pem"))
+    return isinstance(value, str) and ("/" in value or value.endswith((".pem", ".crt", ".cer")))
 
 
 def _is_proxy(value: Any) -> bool:

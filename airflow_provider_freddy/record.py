@@ -1,7 +1,7 @@
 """
 The record of what every task instance has started.
 
-It is kept three times, because every way to die leaves another one readable (``docs`` of the failure paths):
+It is kept three times, because every way to die leaves another one readable:
 
 * in the process that started the response, with the open hook: cancelling from here asks Airflow nothing;
 * in an XCom of the task instance, for callbacks in other processes and for other tasks of the run;
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
-from airflow_provider_freddy.version_compat import resumed_from_deferral, task_state_store
+from airflow_provider_freddy.version_compat import begun_in_another_process, task_state_store
 
 _TYPES = {"str": str, "int": int, "bool": bool}
 
@@ -120,6 +120,8 @@ class StartedResponse:
 _started: dict[str, StartedResponse] = {}
 _tries_merged: set[TaskTry] = set()
 _tries_inherited: set[TaskTry] = set()
+_tries_closed: set[TaskTry] = set()
+_lost: dict[TaskTry, list[str]] = {}
 _lock = threading.RLock()
 
 
@@ -133,32 +135,80 @@ def running_task_context() -> Mapping[str, Any] | None:
         return None
 
 
-def remember(
+def register(
     context: Mapping[str, Any], response_id: str, organization_id: str, hook: Any, *, cancel_on_failure: bool
 ) -> None:
     """
-    Record a response for the running task instance, in all places at once.
+    Record a response in this process, which asks Airflow nothing: from here on it can be cancelled.
 
     :param context: the context of the running task.
     :param response_id: the response.
     :param organization_id: the organization that owns it.
     :param hook: the hook that started it.
     :param cancel_on_failure: whether the end of its task is its end too.
-    :raises Exception: whatever Airflow raises, if none of the places outside this process could be written.
+    """
+    record = RecordedResponse(
+        response_id, organization_id, hook.freddy_conn_id, *TaskTry.of(context), cancel_on_failure
+    )
+    _started[response_id] = StartedResponse(record, hook)
+
+
+def publish(context: Mapping[str, Any], hook: Any) -> None:
+    """
+    Write what the running try has started where other processes find it.
+
+    :param context: the context of the running task.
+    :param hook: the hook that started the last one.
+    :raises Exception: whatever Airflow raises, if none of the places could be written.
     """
     this_try = TaskTry.of(context)
-    record = RecordedResponse(response_id, organization_id, hook.freddy_conn_id, *this_try, cancel_on_failure)
     with _lock:
-        _started[response_id] = StartedResponse(record, hook)
-        if this_try not in _tries_merged and resumed_from_deferral(context):
+        if this_try not in _tries_merged and begun_in_another_process(context):
             # The list that another process of the same try has written must not be overwritten.
-            for earlier in recorded_by_try(context):
+            for earlier in recorded_by_try(context, ask_store=True):
                 sibling = hook.sibling(earlier.freddy_conn_id)
                 # Looked up now: a kill hook must not ask Airflow.
-                _ = sibling.settings
+                sibling.resolve()
                 _started.setdefault(earlier.response_id, StartedResponse(earlier, sibling))
         _tries_merged.add(this_try)
         _write(context, [entry.record for entry in started_by(this_try)])
+
+
+def close(this_try: TaskTry) -> None:
+    """
+    Note that a try is at its end, so that nothing more is started for it.
+
+    :param this_try: the try.
+    """
+    _tries_closed.add(this_try)
+
+
+def is_closed(this_try: TaskTry) -> bool:
+    """
+    Tell whether a try is at its end: failed, or told to stop.
+
+    :param this_try: the try.
+    """
+    return this_try in _tries_closed
+
+
+def note_lost(this_try: TaskTry, words: str) -> None:
+    """
+    Note that the try may have started a response whose id nobody knows.
+
+    :param this_try: the try.
+    :param words: what happened.
+    """
+    _lost.setdefault(this_try, []).append(words)
+
+
+def lost_by(this_try: TaskTry) -> list[str]:
+    """
+    Return what is noted of responses whose id nobody knows.
+
+    :param this_try: the try.
+    """
+    return _lost.get(this_try, [])
 
 
 def _write(context: Mapping[str, Any], entries: list[RecordedResponse]) -> None:
@@ -249,15 +299,6 @@ def started_by(this_try: TaskTry) -> list[StartedResponse]:
     return [entry for entry in all_started() if entry.record.started_in == this_try]
 
 
-def started_here(response_id: str) -> StartedResponse | None:
-    """
-    Return what this process knows of a response, ``None`` if it did not start it.
-
-    :param response_id: the response.
-    """
-    return _started.get(response_id)
-
-
 def note_ending(response_id: str, ending: str) -> None:
     """
     Note that a response no longer runs, so that nobody in this process cancels it again.
@@ -269,19 +310,25 @@ def note_ending(response_id: str, ending: str) -> None:
         entry.ending = ending
 
 
-def recorded_by_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
+def recorded_by_try(context: Mapping[str, Any], *, ask_store: bool) -> list[RecordedResponse]:
     """
-    Read from the XCom what the try of this context has started: never another try's, never a sibling's.
+    Read what the try of this context has started: never another try's, never a sibling's.
 
     :param context: the context of a task or of a task's callback.
+    :param ask_store: whether to ask the task state store too; must be false outside of the task's process.
     """
     ti = context["ti"]
     this_try = TaskTry.of(context)
     # Asked for by map index, an XCom that is not there is logged as an error; asked for without, a mapped task
     # is given those of all its siblings.
     which = {"map_indexes": [ti.map_index]} if ti.map_index >= 0 else {}
-    lists = ti.xcom_pull(task_ids=[ti.task_id], key=RECORD_KEY, **which) or []
-    return [entry for entries in lists for entry in _read_all(entries) if entry.started_in == this_try]
+    lists = list(ti.xcom_pull(task_ids=[ti.task_id], key=RECORD_KEY, **which) or [])
+    if ask_store:
+        # A rescheduled task has lost its XComs, but not what is in the store.
+        store = task_state_store(context)
+        lists.append(store.get(RECORD_KEY) if store is not None else None)
+    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
+    return [entry for entry in found.values() if entry.started_in == this_try]
 
 
 def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
@@ -292,7 +339,7 @@ def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list
     :param task_ids: the tasks.
     """
     ti = context["ti"]
-    lists = ti.xcom_pull(task_ids=list(task_ids), key=RECORD_KEY) or []
+    lists = list(ti.xcom_pull(task_ids=list(task_ids), key=RECORD_KEY) or [])
     found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
     return [entry for entry in found.values() if (entry.dag_id, entry.run_id) == (ti.dag_id, ti.run_id)]
 

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def signals_deferred() -> Generator[None]:
+def signals_deferred(*numbers: signal.Signals) -> Generator[None]:
     """
     Let the signals that end a task wait until the block is done, then deliver them as if they had come just then.
 
@@ -22,13 +22,15 @@ def signals_deferred() -> Generator[None]:
     the signals being masked, because a mask holds for one thread only and Python runs the handler in the main
     thread whichever thread the signal came to. Outside the main thread, which no handler can interrupt, nothing is
     done.
+
+    :param numbers: the signals; all that end a task by default.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     waiting: list[int] = []
     inside = True
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in numbers or _SIGNALS}
     # A handler that was not installed from Python cannot be put back; getsignal gives None for it.
     ours = [number for number, handler in handlers.items() if handler is not None]
 

@@ -48,13 +48,15 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     return context.get("task_state_store")
 
 
-def resumed_from_deferral(context: Mapping[str, Any]) -> bool:
+def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     """
-    Tell whether the try of this context has been deferred before, so that another process began it.
+    Tell whether the try of this context has been deferred or rescheduled before, so that another process began it.
 
     :param context: the context of a running task.
     """
     ti = context["ti"]
+    if context.get("task_reschedule_count"):
+        return True
     if not AIRFLOW_V_3_0_PLUS:
         return bool(ti.next_method)
     from_server = getattr(ti, "_ti_context_from_server", None)

@@ -103,15 +103,18 @@ def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell
         answer = yield cancel
         if isinstance(answer, ModelResponse) and answer.status == CANCELLED:
             return CancelResult(response_id, CancelOutcome.CANCELLED, CANCELLED, answer.cancelled_at, answer.request_id)
-        if isinstance(answer, Problem) and answer.kind is ProblemKind.ALREADY_FINAL:
-            seen = (yield look) if tell_status and budget.remaining > 0 else None
-            return _already_final(response_id, answer.request_id, seen)
         if isinstance(answer, Problem) and not _worth_a_look(answer):
             return answer
-        # Not cancellable yet, or a reply that says neither yes nor no: the status tells.
+        said_final = isinstance(answer, Problem) and answer.kind is ProblemKind.ALREADY_FINAL
+        request_id = answer.request_id if answer else None
+        if said_final and not (tell_status and budget.remaining):
+            return _already_final(response_id, request_id, None)
+        # Not cancellable yet, or a reply that says neither yes nor no: the status tells, and it has the last word.
         seen = yield look
+        if said_final and not isinstance(seen, ModelResponse):
+            return _already_final(response_id, request_id, None)
         if isinstance(seen, ModelResponse) and seen.is_final:
-            return _already_final(response_id, seen.request_id, seen)
+            return _already_final(response_id, request_id if said_final else seen.request_id, seen)
         if budget.remaining <= wait:
             return _not_confirmed(cancel, answer, seen, budget)
         yield Wait(wait * random.uniform(0.8, 1.0))
@@ -119,7 +122,11 @@ def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell
 
 
 def _worth_a_look(problem: Problem) -> bool:
-    return problem.kind in {ProblemKind.NOT_CANCELLABLE_YET, ProblemKind.UNEXPECTED_REPLY}
+    return problem.kind in {
+        ProblemKind.ALREADY_FINAL,
+        ProblemKind.NOT_CANCELLABLE_YET,
+        ProblemKind.UNEXPECTED_REPLY,
+    }
 
 
 def _already_final(response_id: str, request_id: str | None, seen: Answer) -> CancelResult:

@@ -89,6 +89,9 @@ def kind_of_error_reply(http_status: int, code: str | None) -> ProblemKind:
     :param http_status: the HTTP status, outside 200-299.
     :param code: the API's own error code, if the body had one.
     """
+    if http_status in {404, 409} and code is None:
+        # Freddy names every refusal with a code; a proxy's error page must not pass for its word.
+        return ProblemKind.UNEXPECTED_REPLY
     if http_status == 409:
         return ProblemKind.ALREADY_FINAL
     if http_status == 400 and code == "invalid_status":

@@ -100,6 +100,9 @@ def read_reply(request: ApiRequest, reply: HttpReply, *, response_id: str | None
         return _unexpected(request, reply, body)
     found_id = body.get("id", response_id)
     status = body.get("status")
+    if request.method == "POST" and not isinstance(status, str):
+        # It has started: the id is what counts, for it can be cancelled by it.
+        status = "queued"
     if not isinstance(found_id, str) or not found_id or not isinstance(status, str) or not status:
         return _unexpected(request, reply, "a JSON body without id and status")
     if response_id is not None and found_id != response_id:
@@ -159,8 +162,8 @@ def _error_problem(request: ApiRequest, reply: HttpReply, body: dict[str, Any] |
         code=code,
         request_id=reply.request_id,
         retry_after=parse_retry_after(reply.headers.get("retry-after"), now=pendulum.now("UTC")),
-        # 408, 425 and every other 4xx say that the request was turned away before any work.
-        maybe_processed=reply.status >= 500,
+        # Every other 4xx says that the request was turned away before any work; a gateway answers 408 later too.
+        maybe_processed=reply.status >= 500 or reply.status == 408,
     )
 
 

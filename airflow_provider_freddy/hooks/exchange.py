@@ -44,6 +44,7 @@ class Exchange:
         response_id: str | None = None,
         attempts: int | None = None,
         on_response: Callable[[ModelResponse], None] | None = None,
+        before_attempt: Callable[[], None] = lambda: None,
     ) -> ModelResponse | Problem:
         """
         Send a request, again if that may help.
@@ -53,14 +54,20 @@ class Exchange:
         :param response_id: the response that it is about; a reply about another one is a problem.
         :param attempts: how many attempts at the most; as many as the budget allows by default.
         :param on_response: what to do with the response at once, before any signal can come between.
+        :param before_attempt: called before every attempt; may raise to make an end.
         """
 
         def attempt() -> ModelResponse | Problem:
+            before_attempt()
+            start = time.monotonic()
             # Never deferred during a pause: nothing exists then that could get lost.
             with signals_deferred() if on_response else nullcontext():
-                answer = self._send_once(request, budget, response_id)
+                reply = self._sender.send(request, budget)
+                answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
+                # Before anything that can fail, such as a line in the log.
                 if on_response and isinstance(answer, ModelResponse):
                     on_response(answer)
+                self._report(request, reply, answer, 1000 * (time.monotonic() - start))
             return answer
 
         reserve = 0.0 if request.idempotent else min(_TIME_FOR_REPLY, budget.remaining / 2)
@@ -97,13 +104,6 @@ class Exchange:
                 answer = None
             else:
                 answer = self.ask(step, budget, response_id=response_id)
-
-    def _send_once(self, request: ApiRequest, budget: Budget, response_id: str | None) -> ModelResponse | Problem:
-        start = time.monotonic()
-        reply = self._sender.send(request, budget)
-        answer = read_reply(request, reply, response_id=response_id) if isinstance(reply, HttpReply) else reply
-        self._report(request, reply, answer, 1000 * (time.monotonic() - start))
-        return answer
 
     def _report(
         self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, milliseconds: float

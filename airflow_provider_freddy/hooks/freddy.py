@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -17,12 +17,13 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import create_response_request, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_for
+from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, error_for
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_freddy.record import TaskTry
+from airflow_provider_freddy.signals import signals_deferred
 from airflow_provider_freddy.watchdog import client as watchdog
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ R = TypeVar("R")
 
 #: Seconds for one call with all its retries, where the caller names none.
 DEFAULT_BUDGET = 60.0
+#: Seconds for cancelling a response that cannot be recorded: Airflow is in trouble, the process may not have long.
+UNRECORDED_BUDGET = 10.0
 
 
 class FreddyHook(BaseHook):
@@ -54,8 +57,13 @@ class FreddyHook(BaseHook):
     def __init__(self, freddy_conn_id: str = DEFAULT_CONN_ID) -> None:
         super().__init__()
         self.freddy_conn_id = freddy_conn_id
+        # No cached_property: on Python 3.11 that takes a lock for the whole class, and a kill hook must not wait
+        # for another thread's look-up.
+        self._settings: ConnectionSettings | None = None
+        self._open_transport: Transport | None = None
+        self._open_exchange: Exchange | None = None
 
-    @cached_property
+    @property
     def settings(self) -> ConnectionSettings:
         """
         The checked settings of the connection, looked up once.
@@ -63,17 +71,36 @@ class FreddyHook(BaseHook):
         :raises FreddyCredentialsError: if the connection has no usable API key.
         :raises FreddyInvalidRequestError: if something else in it makes no sense.
         """
-        return read_connection(self.get_connection(self.freddy_conn_id))
+        if self._settings is None:
+            self._settings = read_connection(self.get_connection(self.freddy_conn_id))
+        return self._settings
 
-    @cached_property
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the connection has been looked up, so that nothing more is asked of Airflow."""
+        return self._settings is not None
+
+    def resolve(self) -> None:
+        """
+        Look the connection up now.
+
+        :raises FreddyError: if there is something wrong with it.
+        """
+        _ = self.settings
+
+    @property
     def _transport(self) -> Transport:
-        from airflow_provider_freddy.hooks.transport import Transport
+        if self._open_transport is None:
+            from airflow_provider_freddy.hooks.transport import Transport
 
-        return Transport(self.settings)
+            self._open_transport = Transport(self.settings)
+        return self._open_transport
 
-    @cached_property
+    @property
     def _exchange(self) -> Exchange:
-        return Exchange(self._transport.sender, self.log)
+        if self._open_exchange is None:
+            self._open_exchange = Exchange(self._transport.sender, self.log)
+        return self._open_exchange
 
     def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
         """
@@ -85,7 +112,7 @@ class FreddyHook(BaseHook):
         """
         other = FreddyHook(freddy_conn_id or self.freddy_conn_id)
         if other.freddy_conn_id == self.freddy_conn_id:
-            other.settings = self.settings
+            other._settings = self._settings
         return other
 
     def get_conn(self) -> requests.Session:
@@ -153,17 +180,20 @@ class FreddyHook(BaseHook):
             background=background,
             parameters=parameters,
         )
-        limit = _checked(Budget, budget)
+        _checked(Budget, budget)
         if cancel_on_failure and context is not None:
             watchdog.start()
         cancel_earlier_tries(self)
         answer = self._exchange.ask(
             request,
-            limit,
-            on_response=lambda response: self._remember(response, organization, cancel_on_failure),
+            Budget(budget),
+            on_response=lambda response: self._register(context, response, organization, cancel_on_failure),
+            before_attempt=lambda: _refuse_after_end(context),
         )
         if isinstance(answer, Problem):
-            raise error_for(_warn_of_lost_reply(answer))
+            raise error_for(_warn_of_lost_reply(answer, context))
+        if context is not None and not answer.is_final:
+            self._publish(context, answer.id, organization)
         return answer
 
     def get_response(
@@ -211,9 +241,10 @@ class FreddyHook(BaseHook):
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
         organization = self.organization(organization_id)
+        _checked(check_identifier, response_id, "response id")
         limit = _checked(Budget, budget)
         steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
-        outcome = _checked(self._exchange.follow, steps, limit, response_id)
+        outcome = self._exchange.follow(steps, limit, response_id)
         if isinstance(outcome, Problem):
             raise error_for(_say_what_it_costs(outcome, response_id))
         _note_ending(response_id, str(outcome))
@@ -234,8 +265,8 @@ class FreddyHook(BaseHook):
 
     def close(self) -> None:
         """Close the HTTP connection. A later call opens another one."""
-        self.__dict__.pop("_exchange", None)
-        if (transport := self.__dict__.pop("_transport", None)) is not None:
+        transport, self._open_transport, self._open_exchange = self._open_transport, None, None
+        if transport is not None:
             transport.session.close()
 
     @classmethod
@@ -248,21 +279,33 @@ class FreddyHook(BaseHook):
         """Return labels, placeholders and hidden fields of the connection form, for Airflow 2.11 to 3.1."""
         return ui_field_behaviour()
 
-    def _remember(self, response: ModelResponse, organization_id: str, cancel_on_failure: bool) -> None:
-        """Record a response that has just started and arm its task; cancel it if nobody could find it later."""
-        context = record.running_task_context()
+    def _register(
+        self, context: Mapping[str, Any] | None, response: ModelResponse, organization_id: str, cancel_on_failure: bool
+    ) -> None:
+        """Make a response that has just started one that can be cancelled, without asking Airflow anything."""
         if context is None or response.is_final:
             return
+        record.register(context, response.id, organization_id, self, cancel_on_failure=cancel_on_failure)
+        if cancel_on_failure:
+            watchdog.watch(response.id, organization_id, self._transport.description)
+            arm(context)
+
+    def _publish(self, context: Mapping[str, Any], response_id: str, organization_id: str) -> None:
+        """Write the record; cancel the response if nobody could find it later, or if its try has ended meanwhile."""
         try:
-            if cancel_on_failure:
-                watchdog.watch(response.id, organization_id, self._transport.description)
-            record.remember(context, response.id, organization_id, self, cancel_on_failure=cancel_on_failure)
-            if cancel_on_failure:
-                arm(context)
+            # A kill is let through: its hook knows the response by now, and has no time to wait for Airflow. A
+            # timeout is not: it would leave an unread answer in Airflow's channel.
+            with signals_deferred(signal.SIGALRM, signal.SIGINT):
+                record.publish(context, self)
+            _refuse_after_end(context)
         except Exception:
-            self.log.error("Response %s cannot be recorded and is cancelled, the error follows.", response.id)
-            self.cancel_response(response.id, organization_id=organization_id)
+            self.cancel_response(response_id, organization_id=organization_id, budget=UNRECORDED_BUDGET)
             raise
+
+
+def _refuse_after_end(context: Mapping[str, Any] | None) -> None:
+    if context is not None and record.is_closed(TaskTry.of(context)):
+        raise FreddyTaskKilledError("The task has ended or been told to stop: no Freddy response is started for it.")
 
 
 def _with_task(this_try: TaskTry, metadata: Any) -> Any:
@@ -287,13 +330,16 @@ def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None
 
 
-def _warn_of_lost_reply(problem: Problem) -> Problem:
+def _warn_of_lost_reply(problem: Problem, context: Mapping[str, Any] | None) -> Problem:
     if not problem.maybe_processed:
         return problem
-    return problem.because(
-        "Freddy may have started a response whose id never arrived: it may run and cost money, and can only be "
+    warned = problem.because(
+        "Freddy may have started a response whose id never arrived: it MAY RUN AND COST MONEY, and can only be "
         "found in Freddy itself."
     )
+    if context is not None:
+        record.note_lost(TaskTry.of(context), str(warned))
+    return warned
 
 
 def _say_what_it_costs(problem: Problem, response_id: str) -> Problem:

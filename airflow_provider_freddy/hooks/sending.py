@@ -6,6 +6,7 @@ Knows nothing of Airflow: the watchdog, which must start in no time, sends the s
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -128,7 +129,8 @@ class Sender:
         key = self.secret.encode()
         if isinstance(reply, Problem) or len(key) < _SHORTEST_SECRET:
             return reply
-        return replace(reply, body=reply.body.replace(key, b"***"))
+        as_json = json.dumps(self.secret)[1:-1].encode()
+        return replace(reply, body=reply.body.replace(key, b"***").replace(as_json, b"***"))
 
 
 def describe(sender: Sender) -> dict[str, Any]:

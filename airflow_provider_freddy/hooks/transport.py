@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_freddy import __version__
@@ -38,13 +39,20 @@ class Transport(HttpHook):
         self.session = self.get_conn()
         self.sender = Sender(
             self.session,
-            self.url_from_endpoint,
+            self._url,
             settings.connect_timeout,
             settings.read_timeout,
             # An API does not redirect: what does is a proxy's login page or another product.
             settings.http_options.get("allow_redirects", False),
             settings.api_key,
         )
+
+    def _url(self, path: str) -> str:
+        try:
+            return str(self.url_from_endpoint(path))
+        except AirflowException as error:
+            # The DNS look-up of an SRV record; for the sender it is a request that was not sent.
+            raise OSError(str(error)) from None
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -26,6 +26,10 @@ from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.polling import DEFAULT_TOLERATED_FAILURES, Poller
 from airflow_provider_freddy.record import TaskTry
 
+_HOOK_ARGUMENTS = {
+    "inputs", "model", "organization_id", "background", "budget", "cancel_on_failure", "task_metadata"
+}  # fmt: skip
+
 
 class CreateResponseOperator(BaseOperator):
     """
@@ -73,6 +77,7 @@ class CreateResponseOperator(BaseOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = check_seconds(poll_interval, "poll_interval")
         self.tolerated_failures = tolerated_failures
+        self._this_try: TaskTry | None = None
         self._killed = False
         self._waiting = False
 
@@ -86,7 +91,8 @@ class CreateResponseOperator(BaseOperator):
         :raises FreddyTaskKilledError: if Airflow told the task to stop meanwhile.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        this_try = TaskTry.of(context)
+        this_try = self._this_try = TaskTry.of(context)
+        _check_parameters(self.parameters)
         hook = FreddyHook(self.freddy_conn_id)
         try:
             response = hook.create_response(
@@ -115,6 +121,8 @@ class CreateResponseOperator(BaseOperator):
         :raises FreddyTaskKilledError: if the task is waiting, so that it stops waiting for a cancelled response.
         """
         self._killed = True
+        if self._this_try is not None:
+            record.close(self._this_try)
         if self._waiting:
             self._raise_if_killed()
 
@@ -130,10 +138,20 @@ class CreateResponseOperator(BaseOperator):
             self._raise_if_killed()
             while not response.is_final:
                 time.sleep(self.poll_interval)
+                # Also asked here: a logging handler may have swallowed what on_kill raised.
+                self._raise_if_killed()
                 response = poller.poll() or response
         finally:
             self._waiting = False
         return response
+
+
+def _check_parameters(parameters: Mapping[str, Any] | None) -> None:
+    """Keep apart the fields of the request and the arguments of the hook."""
+    if wrong := _HOOK_ARGUMENTS & (parameters or {}).keys():
+        raise FreddyInvalidRequestError(
+            f"{', '.join(sorted(wrong))} cannot be given in parameters. Nothing was sent to Freddy."
+        )
 
 
 def _ended_error(response: ModelResponse) -> FreddyResponseEndedError:

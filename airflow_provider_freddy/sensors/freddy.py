@@ -92,14 +92,15 @@ class ResponseStatusSensor(BaseSensorOperator):
         if self._poller is None:
             self._poller = self._make_poller()
         store = task_state_store(context) if self.reschedule else None
+        key = f"{_FAILURES_KEY}_{context['ti'].try_number}"
         if store is not None:
-            self._poller.failures = int(store.get(_FAILURES_KEY) or 0)
+            self._poller.failures = int(store.get(key) or 0)
         elif self.reschedule:
             self._poller.failures = 0
         before = self._poller.failures
         response = self._poller.poll()
         if store is not None and self._poller.failures != before:
-            store.set(_FAILURES_KEY, self._poller.failures)
+            store.set(key, self._poller.failures)
         return response
 
     def _make_poller(self) -> Poller:

@@ -85,10 +85,16 @@ def test_nobody_looks_when_the_time_is_spent():
     assert result.outcome is CancelOutcome.ALREADY_FINAL
 
 
-@pytest.mark.parametrize("look", [DOWN, ODD, replace(DOWN, kind=ProblemKind.NOT_FOUND), seen("processing")])
+@pytest.mark.parametrize("look", [DOWN, ODD, replace(DOWN, kind=ProblemKind.NOT_FOUND)])
 def test_the_word_of_the_409_stands_when_the_look_does_not_tell(look):
     _, result = drive([FINAL, look])
     assert result == CancelResult("resp_1", CancelOutcome.ALREADY_FINAL, request_id="req_f")
+
+
+def test_a_409_that_the_status_contradicts_is_not_the_end():
+    asked, result = drive([FINAL, seen("processing"), CANCELLED])
+    assert asked == ["DELETE", "GET", "wait", "DELETE"]
+    assert result.outcome is CancelOutcome.CANCELLED
 
 
 @pytest.mark.parametrize("status", ["queued", "processing", "in_progress", "some_future_status"])

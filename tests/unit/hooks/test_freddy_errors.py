@@ -123,7 +123,7 @@ def test_a_body_that_is_no_error_and_no_response_is_a_clear_exception(hook, fake
 BODIES = ["", "[]", "null", "5", '"x"', "true", "{}", "NaN", "[" * 200_000, '{"error": {"code": 5}}', '{"error": [1]}']
 
 
-@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("status", [200, 403])
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:25])
 def test_json_of_any_other_shape_is_a_clear_exception(hook, fake_freddy, status, body):
     fake_freddy.fault("status", status=status, body=body, times=None)

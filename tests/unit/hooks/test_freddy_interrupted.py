@@ -55,7 +55,8 @@ def remembered(monkeypatch):
     """Run as in a task, and give what the hook records for it."""
     found = []
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
-    monkeypatch.setattr(record, "remember", lambda _context, response_id, *_, **__: found.append(response_id))
+    monkeypatch.setattr(record, "register", lambda _context, response_id, *_, **__: found.append(response_id))
+    monkeypatch.setattr(record, "publish", lambda *_: None)
     monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     return found
 
@@ -148,7 +149,8 @@ def test_a_response_that_cannot_be_recorded_is_cancelled(hook, fake_freddy, monk
         raise OSError("The record is not to be reached")
 
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
-    monkeypatch.setattr(record, "remember", fail)
+    monkeypatch.setattr(record, "publish", fail)
+    monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     with pytest.raises(OSError, match="not to be reached"):
         hook.create_response("Hello")
     assert len(fake_freddy.responses) == 1

@@ -64,7 +64,7 @@ def test_a_refusal_is_not_sent_again(hook, fake_freddy, status):
         assert sent(fake_freddy, method) == 1
 
 
-@pytest.mark.parametrize("status", [408, 425, 429])
+@pytest.mark.parametrize("status", [425, 429])
 def test_a_create_that_was_turned_away_is_sent_again(hook, fake_freddy, status):
     fake_freddy.fault("status", method="POST", status=status, times=3)
     response_id = hook.create_response("Hello").id
@@ -77,7 +77,7 @@ def test_a_create_that_was_turned_away_is_sent_again(hook, fake_freddy, status):
     ("kind", "options"),
     [
         *DROPS,
-        *[("status", {"status": status}) for status in (500, 502, 503, 504)],
+        *[("status", {"status": status}) for status in (408, 500, 502, 503, 504)],
         ("garbage", {"body": "html"}),
         ("garbage", {"body": "truncated"}),
         ("garbage", {"body": "huge"}),
