@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.bulk import CancelTarget, Job, cancel_all, run_bounded
 from airflow_provider_freddy.connection import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.identifier import check_identifier
@@ -162,7 +162,7 @@ def _left_by_earlier_tries(context: Mapping[str, Any], endings: list[str]) -> li
     """Ask the store, in the task's process only: elsewhere the question would never be answered."""
     if not in_task_process(context) or TaskTry.of(context).try_number <= 1:
         return []
-    question = Job("earlier tries", lambda: record.left_by_earlier_tries(context))
+    question = Job("earlier tries", lambda: stored_record.left_by_earlier_tries(context))
     answer = run_bounded([question], STORE_SECONDS).get(question.name)
     if isinstance(answer, list):
         return answer
@@ -191,12 +191,12 @@ def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]
 
 def _read_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
     _check_xcom_readable(context)
-    return record.recorded_by_try(context, ask_store=in_task_process(context))
+    return stored_record.recorded_by_try(context, ask_store=in_task_process(context))
 
 
 def _read_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
     _check_xcom_readable(context)
-    return record.recorded_by_run(context, task_ids)
+    return stored_record.recorded_by_run(context, task_ids)
 
 
 def _check_xcom_readable(context: Mapping[str, Any]) -> None:

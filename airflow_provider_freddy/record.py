@@ -1,32 +1,17 @@
 """
-The record of what every task instance has started.
+The record of what every task instance has started, as this process keeps it: with the open hook of each response.
 
-It is kept three times, because every way to die leaves another one readable:
-
-* in the process that started the response, with the open hook: cancelling from here asks Airflow nothing;
-* in an XCom of the task instance, for callbacks in other processes and for other tasks of the run;
-* in the task state store of Airflow 3.3+, which outlives the try.
-
-An entry says by itself whose it is: an XCom has no try number, and a late callback of one try must never touch the
-response of the next (a mapped task's XCom holds those of its siblings too).
+Cancelling from here asks Airflow nothing. What other processes can read of it is in ``stored_record``. An entry says
+by itself whose it is, so that a late callback of one try never touches the response of the next.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from airflow_provider_freddy.version_compat import begun_in_another_process, task_state_store
-
 _TYPES = {"str": str, "int": int, "bool": bool}
-
-#: Key of the XCom and of the task state store.
-RECORD_KEY = "freddy_responses"
-
-log = logging.getLogger(__name__)
 
 
 class TaskTry(NamedTuple):
@@ -48,9 +33,15 @@ class TaskTry(NamedTuple):
         ti = context["ti"]
         return cls(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number)
 
-    def as_metadata(self) -> dict[str, str]:
-        """Return what tells somebody who finds a stray response in Freddy where it came from."""
-        return {f"airflow_{name}": str(value) for name, value in self._asdict().items()}
+    def add_to_metadata(self, metadata: Any) -> Any:
+        """
+        Add what tells somebody who finds a stray response in Freddy where it came from.
+
+        :param metadata: the caller's; what is no mapping is his business and the API's.
+        """
+        if metadata is not None and not isinstance(metadata, Mapping):
+            return metadata
+        return {**{f"airflow_{name}": str(value) for name, value in self._asdict().items()}, **(metadata or {})}
 
     def __str__(self) -> str:
         index = f"[{self.map_index}]" if self.map_index >= 0 else ""
@@ -116,13 +107,10 @@ class StartedResponse:
     ending: str | None = None
 
 
-# By response id, in the order in which they were started. Written under the lock, which no signal handler takes.
+# By response id, in the order in which they were started. No lock: a signal handler reads and writes it too.
 _started: dict[str, StartedResponse] = {}
-_tries_merged: set[TaskTry] = set()
-_tries_inherited: set[TaskTry] = set()
 _tries_closed: set[TaskTry] = set()
 _lost: dict[TaskTry, list[str]] = {}
-_lock = threading.RLock()
 
 
 def running_task_context() -> Mapping[str, Any] | None:
@@ -153,25 +141,13 @@ def register(
     _started[response_id] = StartedResponse(record, hook)
 
 
-def publish(context: Mapping[str, Any], hook: Any) -> None:
+def adopt(entry: StartedResponse) -> None:
     """
-    Write what the running try has started where other processes find it.
+    Take on what another process of the same try has started.
 
-    :param context: the context of the running task.
-    :param hook: the hook that started the last one.
-    :raises Exception: whatever Airflow raises, if none of the places could be written.
+    :param entry: the response, with a hook to cancel it with.
     """
-    this_try = TaskTry.of(context)
-    with _lock:
-        if this_try not in _tries_merged and begun_in_another_process(context):
-            # The list that another process of the same try has written must not be overwritten.
-            for earlier in recorded_by_try(context, ask_store=True):
-                sibling = hook.sibling(earlier.freddy_conn_id)
-                # Looked up now: a kill hook must not ask Airflow.
-                sibling.resolve()
-                _started.setdefault(earlier.response_id, StartedResponse(earlier, sibling))
-        _tries_merged.add(this_try)
-        _write(context, [entry.record for entry in started_by(this_try)])
+    _started.setdefault(entry.record.response_id, entry)
 
 
 def close(this_try: TaskTry) -> None:
@@ -211,80 +187,6 @@ def lost_by(this_try: TaskTry) -> list[str]:
     return _lost.get(this_try, [])
 
 
-def _write(context: Mapping[str, Any], entries: list[RecordedResponse]) -> None:
-    """Write the list to the XCom and, on 3.3+, to the store; one of them is enough."""
-    failures: list[Exception] = []
-    store = task_state_store(context)
-    try:
-        context["ti"].xcom_push(key=RECORD_KEY, value=[asdict(entry) for entry in entries])
-    except Exception as error:
-        failures.append(error)
-    if store is not None:
-        try:
-            _write_store(store, [*_of_earlier_tries(context, store), *entries])
-        except Exception as error:
-            failures.append(error)
-    if len(failures) == (1 if store is None else 2):
-        raise failures[0]
-    for failure in failures:
-        log.warning("The record of started Freddy responses is kept in one place only: %s", failure)
-
-
-def _write_store(store: Any, entries: list[RecordedResponse]) -> None:
-    store.set(RECORD_KEY, [asdict(entry) for entry in entries])
-
-
-def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedResponse]:
-    this_try = TaskTry.of(context)
-    if this_try.try_number <= 1:
-        return []
-    return [
-        entry
-        for entry in _read_all(store.get(RECORD_KEY))
-        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number and entry.cancel_on_failure
-    ]
-
-
-def left_by_earlier_tries(context: Mapping[str, Any]) -> list[RecordedResponse]:
-    """
-    Read from the task state store (Airflow 3.3+) what earlier tries of this task instance have left.
-
-    The XCom of an earlier try is gone when the next one starts, often before a callback in the DAG processor could
-    read it; the store outlives the try.
-
-    :param context: the context of a running task, or of a callback in its process.
-    """
-    store = task_state_store(context)
-    return [] if store is None else _of_earlier_tries(context, store)
-
-
-def inherit(context: Mapping[str, Any]) -> list[RecordedResponse]:
-    """
-    Return what earlier tries have left, the first time that a try asks.
-
-    :param context: the context of the running task.
-    """
-    this_try = TaskTry.of(context)
-    if this_try in _tries_inherited:
-        return []
-    _tries_inherited.add(this_try)
-    return left_by_earlier_tries(context)
-
-
-def forget_earlier_tries(context: Mapping[str, Any], settled: Iterable[str]) -> None:
-    """
-    Drop what is settled of earlier tries from the store.
-
-    :param context: the context of the running task.
-    :param settled: the ids of responses that no longer run.
-    """
-    gone = set(settled)
-    with _lock:
-        kept = [entry for entry in left_by_earlier_tries(context) if entry.response_id not in gone]
-        own = [entry.record for entry in started_by(TaskTry.of(context))]
-        _write_store(task_state_store(context), [*kept, *own])
-
-
 def all_started() -> list[StartedResponse]:
     """Return all that this process has started, in order."""
     return list(_started.values())
@@ -308,43 +210,3 @@ def note_ending(response_id: str, ending: str) -> None:
     """
     if (entry := _started.get(response_id)) is not None:
         entry.ending = ending
-
-
-def recorded_by_try(context: Mapping[str, Any], *, ask_store: bool) -> list[RecordedResponse]:
-    """
-    Read what the try of this context has started: never another try's, never a sibling's.
-
-    :param context: the context of a task or of a task's callback.
-    :param ask_store: whether to ask the task state store too; must be false outside of the task's process.
-    """
-    ti = context["ti"]
-    this_try = TaskTry.of(context)
-    # Asked for by map index, an XCom that is not there is logged as an error; asked for without, a mapped task
-    # is given those of all its siblings.
-    which = {"map_indexes": [ti.map_index]} if ti.map_index >= 0 else {}
-    lists = list(ti.xcom_pull(task_ids=[ti.task_id], key=RECORD_KEY, **which) or [])
-    if ask_store:
-        # A rescheduled task has lost its XComs, but not what is in the store.
-        store = task_state_store(context)
-        lists.append(store.get(RECORD_KEY) if store is not None else None)
-    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
-    return [entry for entry in found.values() if entry.started_in == this_try]
-
-
-def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
-    """
-    Read from the XComs what tasks of this run have started, all map indexes.
-
-    :param context: the context of a task or of a callback of the run.
-    :param task_ids: the tasks.
-    """
-    ti = context["ti"]
-    lists = list(ti.xcom_pull(task_ids=list(task_ids), key=RECORD_KEY) or [])
-    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
-    return [entry for entry in found.values() if (entry.dag_id, entry.run_id) == (ti.dag_id, ti.run_id)]
-
-
-def _read_all(entries: Any) -> list[RecordedResponse]:
-    if not isinstance(entries, list | tuple):
-        return []
-    return [entry for entry in map(RecordedResponse.read, entries) if entry is not None]

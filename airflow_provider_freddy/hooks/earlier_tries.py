@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.exceptions import FreddyNotFoundError
 
@@ -27,7 +27,7 @@ def cancel_earlier_tries(hook: FreddyHook) -> None:
     if context is None:
         return
     try:
-        left = record.inherit(context)
+        left = stored_record.inherit(context)
         targets = [
             CancelTarget(entry.response_id, hook.sibling(entry.freddy_conn_id), entry.organization_id) for entry in left
         ]
@@ -40,6 +40,6 @@ def cancel_earlier_tries(hook: FreddyHook) -> None:
             else:
                 settled.append(response_id)
                 hook.log.info("Left by an earlier try: %s", outcome)
-        record.forget_earlier_tries(context, settled)
+        stored_record.forget_earlier_tries(context, settled)
     except Exception as error:
         hook.log.warning("What earlier tries have left could not be read: %s", error)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.arming import arm
 from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.identifier import check_identifier
-from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import create_response_request, get_response_request
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, error_for
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
+from airflow_provider_freddy.hooks.costs import say_what_it_costs, warn_of_lost_reply
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
@@ -171,7 +172,7 @@ class FreddyHook(BaseHook):
         organization = self.organization(organization_id)
         context = record.running_task_context()
         if context is not None and task_metadata:
-            parameters["metadata"] = _with_task(TaskTry.of(context), parameters.get("metadata"))
+            parameters["metadata"] = TaskTry.of(context).add_to_metadata(parameters.get("metadata"))
         request = _checked(
             create_response_request,
             inputs,
@@ -191,7 +192,7 @@ class FreddyHook(BaseHook):
             before_attempt=lambda: _refuse_after_end(context),
         )
         if isinstance(answer, Problem):
-            raise error_for(_warn_of_lost_reply(answer, context))
+            raise error_for(warn_of_lost_reply(answer, context))
         if context is not None and not answer.is_final:
             self._publish(context, answer.id, organization)
         return answer
@@ -246,7 +247,7 @@ class FreddyHook(BaseHook):
         steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
         outcome = self._exchange.follow(steps, limit, response_id)
         if isinstance(outcome, Problem):
-            raise error_for(_say_what_it_costs(outcome, response_id))
+            raise error_for(say_what_it_costs(outcome, response_id))
         _note_ending(response_id, str(outcome))
         return outcome
 
@@ -296,7 +297,7 @@ class FreddyHook(BaseHook):
             # A kill is let through: its hook knows the response by now, and has no time to wait for Airflow. A
             # timeout is not: it would leave an unread answer in Airflow's channel.
             with signals_deferred(signal.SIGALRM, signal.SIGINT):
-                record.publish(context, self)
+                stored_record.publish(context, self)
             _refuse_after_end(context)
         except Exception:
             self.cancel_response(response_id, organization_id=organization_id, budget=UNRECORDED_BUDGET)
@@ -306,13 +307,6 @@ class FreddyHook(BaseHook):
 def _refuse_after_end(context: Mapping[str, Any] | None) -> None:
     if context is not None and record.is_closed(TaskTry.of(context)):
         raise FreddyTaskKilledError("The task has ended or been told to stop: no Freddy response is started for it.")
-
-
-def _with_task(this_try: TaskTry, metadata: Any) -> Any:
-    """Add the task to the metadata; what is no mapping is the caller's business and the API's."""
-    if metadata is None or isinstance(metadata, Mapping):
-        return {**this_try.as_metadata(), **(metadata or {})}
-    return metadata
 
 
 def _note_ending(response_id: str, ending: str) -> None:
@@ -328,21 +322,3 @@ def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         raise
     except ValueError as error:
         raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None
-
-
-def _warn_of_lost_reply(problem: Problem, context: Mapping[str, Any] | None) -> Problem:
-    if not problem.maybe_processed:
-        return problem
-    warned = problem.because(
-        "Freddy may have started a response whose id never arrived: it MAY RUN AND COST MONEY, and can only be "
-        "found in Freddy itself."
-    )
-    if context is not None:
-        record.note_lost(TaskTry.of(context), str(warned))
-    return warned
-
-
-def _say_what_it_costs(problem: Problem, response_id: str) -> Problem:
-    if problem.kind is ProblemKind.NOT_FOUND:
-        return problem.because(f"There is no response {response_id} to cancel in this organization.")
-    return problem.because(f"Response {response_id} MAY STILL RUN AND COST MONEY.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
 from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.connection import DEFAULT_CONN_ID
@@ -239,7 +239,7 @@ class CancelResponseOperator(BaseOperator):
 
 
 def _targets_of_run(context: Context) -> list[CancelTarget]:
-    entries = record.recorded_by_run(context, context["dag"].task_ids)
+    entries = stored_record.recorded_by_run(context, context["dag"].task_ids)
     hooks = {conn_id: FreddyHook(conn_id) for conn_id in {entry.freddy_conn_id for entry in entries}}
     return [CancelTarget(entry.response_id, hooks[entry.freddy_conn_id], entry.organization_id) for entry in entries]
 

@@ -20,7 +20,8 @@ from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, FreddyUnavailableError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
-from airflow_provider_freddy.record import RECORD_KEY, RecordedResponse
+from airflow_provider_freddy.record import RecordedResponse
+from airflow_provider_freddy.stored_record import RECORD_KEY
 from airflow_provider_freddy.testing import FakeFreddy
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.exceptions import FreddyError
 
 SIGNALS = [signal.SIGALRM, signal.SIGTERM, signal.SIGINT]
@@ -56,7 +56,7 @@ def remembered(monkeypatch):
     found = []
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
     monkeypatch.setattr(record, "register", lambda _context, response_id, *_, **__: found.append(response_id))
-    monkeypatch.setattr(record, "publish", lambda *_: None)
+    monkeypatch.setattr(stored_record, "publish", lambda *_: None)
     monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     return found
 
@@ -149,7 +149,7 @@ def test_a_response_that_cannot_be_recorded_is_cancelled(hook, fake_freddy, monk
         raise OSError("The record is not to be reached")
 
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
-    monkeypatch.setattr(record, "publish", fail)
+    monkeypatch.setattr(stored_record, "publish", fail)
     monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
     with pytest.raises(OSError, match="not to be reached"):
         hook.create_response("Hello")
