@@ -104,7 +104,7 @@ def show(timeline: Timeline, left_running: int, url: str) -> None:
         print(f"\n  Missing: {', '.join(timeline.missing)}")
     print(f"\nModel responses left running: {left_running}")
     print(f"In the UI: {url}/dags/{DAG_ID}/runs/{quote(timeline.run_id)}")
-    print("           The log of 'ask' ends with what became of the response.")
+    print("           The log of 'ask' ends, under 'Post Execute', with what became of the response.")
     print("           (make demo ARGS=--keep-running keeps it open)\n", flush=True)
 
 
