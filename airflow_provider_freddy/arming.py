@@ -31,9 +31,6 @@ _CALLBACKS = ("on_failure_callback", "on_retry_callback", "on_skipped_callback")
 log = logging.getLogger(__name__)
 
 
-_tries_ended_badly: set[TaskTry] = set()
-
-
 def arm(context: Mapping[str, Any]) -> None:
     """
     Attach kill hook and callbacks to the running task, once.
@@ -88,7 +85,6 @@ def cancel_what_is_left(context: Mapping[str, Any]) -> None:
     :param context: the context that Airflow gives to a callback.
     """
     try:
-        _tries_ended_badly.add(TaskTry.of(context))
         record.close(TaskTry.of(context))
         cancel_started(TaskTry.of(context), FAILURE_BUDGET)
     except Exception as error:
@@ -99,10 +95,11 @@ def release_what_goes_on() -> None:
     """
     Take leave of the watchdog when a try has ended in good order: done, deferred or rescheduled.
 
-    What a try that ended badly could not get cancelled stays with the watchdog, which has more patience.
+    What a try that failed or was told to stop could not get cancelled stays with the watchdog, which has more
+    patience.
     """
     for entry in record.all_started():
-        if entry.record.started_in not in _tries_ended_badly:
+        if not record.is_closed(entry.record.started_in):
             watchdog.release(entry.record.response_id)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_freddy import record, stored_record
-from airflow_provider_freddy.arming import arm
+from airflow_provider_freddy import record
 from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.identifier import check_identifier
@@ -17,14 +15,14 @@ from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import create_response_request, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, error_for
+from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_for
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
 from airflow_provider_freddy.hooks.costs import say_what_it_costs, warn_of_lost_reply
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
+from airflow_provider_freddy.hooks.taking_charge import publish, refuse_after_end, take_charge
 from airflow_provider_freddy.record import TaskTry
-from airflow_provider_freddy.signals import signals_deferred
 from airflow_provider_freddy.watchdog import client as watchdog
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ R = TypeVar("R")
 
 #: Seconds for one call with all its retries, where the caller names none.
 DEFAULT_BUDGET = 60.0
-#: Seconds for cancelling a response that cannot be recorded: Airflow is in trouble, the process may not have long.
-UNRECORDED_BUDGET = 10.0
 
 
 class FreddyHook(BaseHook):
@@ -102,6 +98,11 @@ class FreddyHook(BaseHook):
         if self._open_exchange is None:
             self._open_exchange = Exchange(self._transport.sender, self.log)
         return self._open_exchange
+
+    @property
+    def session_description(self) -> dict[str, Any]:
+        """All that a process without Airflow needs to send as this hook does; holds the key."""
+        return self._transport.description
 
     def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
         """
@@ -188,13 +189,13 @@ class FreddyHook(BaseHook):
         answer = self._exchange.ask(
             request,
             Budget(budget),
-            on_response=lambda response: self._register(context, response, organization, cancel_on_failure),
-            before_attempt=lambda: _refuse_after_end(context),
+            on_response=lambda response: take_charge(self, context, response, organization, cancel_on_failure),
+            before_attempt=lambda: refuse_after_end(context),
         )
         if isinstance(answer, Problem):
             raise error_for(warn_of_lost_reply(answer, context))
         if context is not None and not answer.is_final:
-            self._publish(context, answer.id, organization)
+            publish(self, context, answer.id, organization)
         return answer
 
     def get_response(
@@ -279,34 +280,6 @@ class FreddyHook(BaseHook):
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return labels, placeholders and hidden fields of the connection form, for Airflow 2.11 to 3.1."""
         return ui_field_behaviour()
-
-    def _register(
-        self, context: Mapping[str, Any] | None, response: ModelResponse, organization_id: str, cancel_on_failure: bool
-    ) -> None:
-        """Make a response that has just started one that can be cancelled, without asking Airflow anything."""
-        if context is None or response.is_final:
-            return
-        record.register(context, response.id, organization_id, self, cancel_on_failure=cancel_on_failure)
-        if cancel_on_failure:
-            watchdog.watch(response.id, organization_id, self._transport.description)
-            arm(context)
-
-    def _publish(self, context: Mapping[str, Any], response_id: str, organization_id: str) -> None:
-        """Write the record; cancel the response if nobody could find it later, or if its try has ended meanwhile."""
-        try:
-            # A kill is let through: its hook knows the response by now, and has no time to wait for Airflow. A
-            # timeout is not: it would leave an unread answer in Airflow's channel.
-            with signals_deferred(signal.SIGALRM, signal.SIGINT):
-                stored_record.publish(context, self)
-            _refuse_after_end(context)
-        except Exception:
-            self.cancel_response(response_id, organization_id=organization_id, budget=UNRECORDED_BUDGET)
-            raise
-
-
-def _refuse_after_end(context: Mapping[str, Any] | None) -> None:
-    if context is not None and record.is_closed(TaskTry.of(context)):
-        raise FreddyTaskKilledError("The task has ended or been told to stop: no Freddy response is started for it.")
 
 
 def _note_ending(response_id: str, ending: str) -> None:

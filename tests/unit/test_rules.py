@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_freddy import callbacks, record
-from airflow_provider_freddy.arming import cancel_what_is_left
+from airflow_provider_freddy.arming import cancel_what_is_left, release_what_goes_on
 from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, FreddyUnavailableError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
@@ -216,6 +216,30 @@ def test_without_any_place_for_the_record_the_response_is_cancelled(
     with pytest.raises(OSError, match="not to be written"):
         FreddyHook().create_response("hello")
     assert fake_freddy_connection.left_running == []
+
+
+def test_a_task_that_cannot_be_armed_does_not_keep_its_response(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any]
+) -> None:
+    del task["task"]
+    with pytest.raises(KeyError):
+        FreddyHook().create_response("hello")
+    assert len(fake_freddy_connection.responses) == 1
+    assert fake_freddy_connection.left_running == []
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_kill_could_not_cancel_stays_with_the_watchdog(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    released: list[str] = []
+    monkeypatch.setattr("airflow_provider_freddy.watchdog.client.release", released.append)
+    response_id = FreddyHook().create_response("hello").id
+    if killed:
+        fake_freddy_connection.fault("status", method="DELETE", status=403, code="no", times=None)
+        task["task"].on_kill()
+    release_what_goes_on()
+    assert (response_id in released) is not killed
 
 
 def test_nothing_is_started_after_the_end_of_the_try(fake_freddy_connection: FakeFreddy, task: dict[str, Any]) -> None:

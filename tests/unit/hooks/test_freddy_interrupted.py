@@ -57,7 +57,7 @@ def remembered(monkeypatch):
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
     monkeypatch.setattr(record, "register", lambda _context, response_id, *_, **__: found.append(response_id))
     monkeypatch.setattr(stored_record, "publish", lambda *_: None)
-    monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
+    monkeypatch.setattr("airflow_provider_freddy.hooks.taking_charge.arm", lambda _context: None)
     return found
 
 
@@ -150,7 +150,7 @@ def test_a_response_that_cannot_be_recorded_is_cancelled(hook, fake_freddy, monk
 
     monkeypatch.setattr(record, "running_task_context", lambda: {"ti": TASK_INSTANCE})
     monkeypatch.setattr(stored_record, "publish", fail)
-    monkeypatch.setattr("airflow_provider_freddy.hooks.freddy.arm", lambda _context: None)
+    monkeypatch.setattr("airflow_provider_freddy.hooks.taking_charge.arm", lambda _context: None)
     with pytest.raises(OSError, match="not to be reached"):
         hook.create_response("Hello")
     assert len(fake_freddy.responses) == 1
