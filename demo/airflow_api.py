@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
+import tenacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -17,6 +18,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.2
 REQUEST_TIMEOUT = 30.0
 PAGE_SIZE = 100
+BUSY_DATABASE_SECONDS = 30.0
 FINISHED_RUN_STATES = frozenset({"success", "failed"})
 
 
@@ -27,6 +29,9 @@ class AirflowApiError(RuntimeError):
         request = response.request
         super().__init__(f"{request.method} {request.url}: {response.status_code} {response.text[:2000]}")
         self.status_code = response.status_code
+        # SQLite has one writer at a time. Airflow rolls back the request that came second and tells the user to try
+        # again; nothing of it has happened.
+        self.rolled_back = response.status_code == 500 and "Database error" in response.text
 
 
 class WaitTimeoutError(TimeoutError):
@@ -232,6 +237,12 @@ class AirflowApi:
         """Close the connections to the API server."""
         self._http.close()
 
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, AirflowApiError) and error.rolled_back),
+        wait=tenacity.wait_random(0.1, 0.5),
+        stop=tenacity.stop_after_delay(BUSY_DATABASE_SECONDS),
+        reraise=True,
+    )
     def _request(self, method: str, path: str, **kwargs: Any) -> Any:
         response = self._http.request(method, f"{self.url}/api/v2/{path}", timeout=REQUEST_TIMEOUT, **kwargs)
         if not response.ok:

@@ -155,7 +155,7 @@ def _required_settings(home: Path, dags_folder: Path, port: int) -> dict[str, st
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         # The default asks the name service for the full name, which can take seconds without a network.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        DATABASE_SETTING: f"sqlite:///{_database(home)}",
+        DATABASE_SETTING: _sqlite_url(home),
         "LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
@@ -178,7 +178,7 @@ def create_database(home: Path, environ: Mapping[str, str]) -> None:
     # An empty file stops Airflow from writing its own with all defaults, which its processes would do at once.
     (home / "airflow.cfg").touch()
     file = _database(home)
-    can_copy = environ[f"AIRFLOW__{DATABASE_SETTING}"] == f"sqlite:///{file}" and not file.exists()
+    can_copy = environ[f"AIRFLOW__{DATABASE_SETTING}"] == _sqlite_url(home) and not file.exists()
     if can_copy and _empty_database is not None:
         file.write_bytes(_empty_database)
         return
@@ -208,6 +208,11 @@ def _migrate(home: Path, environ: Mapping[str, str]) -> None:
 
 def _database(home: Path) -> Path:
     return home / "airflow.db"
+
+
+def _sqlite_url(home: Path) -> str:
+    # Seconds to wait for the one writer that SQLite allows; the default of 5 is short for a busy machine.
+    return f"sqlite:///{_database(home)}?timeout=30"
 
 
 def task_log_pattern(dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> str:
