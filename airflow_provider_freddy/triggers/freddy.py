@@ -47,6 +47,7 @@ class ResponseTrigger(BaseTrigger):
     :param deadline: when the wait is over whatever the response does, seconds since 1970; never by default.
     :param cancel: whether the response belongs to the task, so that it is cancelled at the deadline, when the wait is
         given up, and when the task is killed.
+    :param keep_when_given_up: whether it is kept all the same when the wait is given up: a retry may take it over.
     :param end_task_on: the statuses with which the trigger ends the task successfully by itself; with all others
         the task resumes in a worker.
     :param xcoms: what it then pushes: ``return_value``, ``status``, ``usage``.
@@ -63,6 +64,7 @@ class ResponseTrigger(BaseTrigger):
         started_at: float | None = None,
         deadline: float | None = None,
         cancel: bool = False,
+        keep_when_given_up: bool = False,
         end_task_on: Sequence[str] = (),
         xcoms: Sequence[str] = (),
     ) -> None:
@@ -76,6 +78,7 @@ class ResponseTrigger(BaseTrigger):
         self.started_at = started_at
         self.deadline = deadline
         self.cancel = cancel
+        self.keep_when_given_up = keep_when_given_up
         self.end_task_on = list(end_task_on)
         self.xcoms = list(xcoms)
 
@@ -83,7 +86,7 @@ class ResponseTrigger(BaseTrigger):
         """Return class and arguments, from which any triggerer builds the trigger anew."""
         names = (
             "response_id", "organization_id", "freddy_conn_id", "wanted", "poll_interval", "tolerated_failures",
-            "started_at", "deadline", "cancel", "end_task_on", "xcoms",
+            "started_at", "deadline", "cancel", "keep_when_given_up", "end_task_on", "xcoms",
         )  # fmt: skip
         return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {name: getattr(self, name) for name in names}
 
@@ -142,7 +145,7 @@ class ResponseTrigger(BaseTrigger):
         self, client: SharedClient, reason: EndReason, why: str, kind: ProblemKind | None = None
     ) -> WaitEnd:
         """End the wait, and the response if it belongs to the task; say what became of it."""
-        if not self.cancel:
+        if not self.cancel or (reason is EndReason.GAVE_UP and self.keep_when_given_up):
             return WaitEnd(reason, self.response_id, message=f"{why} It was left alone.", kind=kind)
         outcome = await self._cancel(client, CANCEL_SECONDS)
         if isinstance(outcome, CancelResult):
