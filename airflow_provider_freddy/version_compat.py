@@ -246,8 +246,12 @@ async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> No
 
 
 def in_api_server() -> bool:
-    """Tell, from where plugins are loaded on, whether this is the process that serves UI and REST API (Airflow 3)."""
-    return "airflow.api_fastapi.core_api.app" in sys.modules
+    """
+    Tell whether this is a process that serves UI and REST API (Airflow 3), from its command line.
+
+    What it has imported does not tell: ``dag.test()`` and the triggerer have parts of the same server inside.
+    """
+    return any(word == "api-server" or word.startswith("airflow.api_fastapi.main") for word in sys.argv)
 
 
 def xcoms_in_database(dag_id: str, run_id: str, key: str, task_id: str | None, map_index: int) -> list[Any]:
