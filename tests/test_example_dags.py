@@ -20,6 +20,7 @@ RUNS = [
     ("freddy_timeout", 0, 1),
     ("freddy_bulk_cancel", 0, 3),
     ("freddy_teardown_sweep", 1, 2),
+    ("freddy_track_response", 1, 1),
 ]
 
 
