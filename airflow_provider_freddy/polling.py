@@ -39,7 +39,7 @@ class Poller:
         tolerated_failures: int,
         log: Any,
     ) -> None:
-        self._hook = hook
+        self.hook = hook
         self._response_id = response_id
         self._organization_id = organization_id
         self._tolerated_failures = tolerated_failures
@@ -56,7 +56,7 @@ class Poller:
         :raises FreddyError: if it failed for good, or once too often in a row.
         """
         try:
-            response = self._hook.get_response(self._response_id, organization_id=self._organization_id)
+            response = self.hook.get_response(self._response_id, organization_id=self._organization_id)
         except _PASSING as error:
             self.failures += 1
             if self.failures > self._tolerated_failures:

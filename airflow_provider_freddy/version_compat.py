@@ -64,6 +64,15 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     return from_server is None or bool(getattr(from_server, "next_method", True))
 
 
+def only_this_process_has_run(ti: Any) -> bool:
+    """
+    Tell whether nobody but this process can have pushed an XCom of a task instance.
+
+    :param ti: the task instance that runs in this process (Airflow 3), or the key of any.
+    """
+    return hasattr(ti, "_ti_context_from_server") and not begun_in_another_process({"ti": ti})
+
+
 def watch_end_of_task(at_end: Callable[[], None]) -> None:
     """
     Have a function called when the task's process has come to its end in good order, whatever the state.

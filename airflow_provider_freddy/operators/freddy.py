@@ -23,6 +23,7 @@ from airflow_provider_freddy.exceptions import (
     FreddyTaskKilledError,
 )
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import DEFAULT_TOLERATED_FAILURES, Poller
 from airflow_provider_freddy.record import TaskTry
 
@@ -53,6 +54,7 @@ class CreateResponseOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("inputs", "model", "organization_id", "freddy_conn_id", "parameters")
     template_fields_renderers = {"inputs": "json", "parameters": "json"}  # ruff: ignore[mutable-class-default]
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e8e4f8"
 
     def __init__(
@@ -100,6 +102,7 @@ class CreateResponseOperator(BaseOperator):
             )
             self._raise_if_killed()
             context["ti"].xcom_push(key="response_id", value=response.id)
+            push_link(context, hook, response.id, self.organization_id)
             if not self.wait_for_completion:
                 return response.as_dict()
             response = self._wait(hook, response)
@@ -181,6 +184,7 @@ class CancelResponseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#f8e4e4"
 
     #: Stands for every response that the run has recorded. Not ``None``: that is what an XCom which nobody pushed
@@ -225,6 +229,8 @@ class CancelResponseOperator(BaseOperator):
             else:
                 results[response_id] = outcome.as_dict()
                 self.log.info("Freddy response %s", outcome)
+        if len(targets) == 1:
+            push_link(context, targets[0].hook, targets[0].response_id, targets[0].organization_id)
         if errors:
             context["ti"].xcom_push(key="outcomes", value=results)
             raise _all_in_one(errors, len(targets))

@@ -17,6 +17,7 @@ from airflow_provider_freddy.connection import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.status import CANCELLED, COMPLETED, FINAL_STATUSES, RUNNING_STATUSES
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import DEFAULT_TOLERATED_FAILURES, Poller
 from airflow_provider_freddy.version_compat import task_state_store
 
@@ -45,6 +46,7 @@ class ResponseStatusSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e4f0f8"
 
     def __init__(
@@ -82,6 +84,8 @@ class ResponseStatusSensor(BaseSensorOperator):
         response = self._look(context)
         if response is None:
             return False
+        if self._poller is not None:
+            push_link(context, self._poller.hook, response.id, self.organization_id)
         if response.status in self.status:
             return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
         if not response.is_final:
