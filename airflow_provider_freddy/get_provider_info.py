@@ -21,6 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.freddy"]}],
         "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.freddy"]}],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.freddy"]}],
+        "notifications": [f"{package}.notifications.freddy.CancelResponseNotifier"],
         "extra-links": [f"{package}.links.freddy.FreddyResponseLink"],
         "config": {
             "freddy": {
