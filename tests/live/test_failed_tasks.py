@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import requests
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
@@ -155,6 +156,18 @@ def test_a_tracked_response_ends_with_a_task_that_is_killed_or_marked(start: Cal
     run.wait_until_cancelled(response.id, timeout=30)
     assert run.wait_for_end() == "failed"
     assert run.left_running() == []
+
+
+def test_a_missed_deadline_cancels_in_the_triggerer(start: Callable, freddy) -> None:
+    reply = requests.post(
+        f"{freddy.url}/v1/model/response",
+        headers={"X-API-Key": freddy.api_key},
+        json={"organization_id": "org_fake", "inputs": [{"role": "user", "content": "hello"}], "background": True},
+        timeout=30,
+    )
+    response_id = reply.json()["id"]
+    run = start("late", response_id=response_id)
+    run.wait_until_cancelled(response_id, timeout=60)
 
 
 def test_the_key_is_in_no_log(airflow, freddy) -> None:
