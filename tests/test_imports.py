@@ -15,6 +15,7 @@ DAG_FACING = [
     "airflow_provider_freddy.links.freddy",
     "airflow_provider_freddy.notifications.freddy",
     "airflow_provider_freddy.operators.freddy",
+    "airflow_provider_freddy.retry_policy",
     "airflow_provider_freddy.sensors.freddy",
 ]
 HTTP_LIBRARIES = {
