@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import metrics, record
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.status import PROCESSING
 from airflow_provider_freddy.exceptions import FreddyError, FreddyInvalidRequestError
@@ -43,6 +43,7 @@ def track(hook: FreddyHook, response_id: str, organization_id: str | None, cance
         if cancel_on_failure:
             watchdog.start()
         take_charge(hook, context, ModelResponse(response_id, PROCESSING), organization, cancel_on_failure)
+    metrics.count(metrics.TRACKED)
     publish(hook, context, response_id, organization)
     cancel_earlier_tries(hook)
     hook.log.info("Freddy response %s belongs to this task: %s", response_id, _meaning(cancel_on_failure))
