@@ -13,6 +13,7 @@ DAG_FACING = [
     "airflow_provider_freddy.exceptions",
     "airflow_provider_freddy.hooks.freddy",
     "airflow_provider_freddy.links.freddy",
+    "airflow_provider_freddy.metrics",
     "airflow_provider_freddy.notifications.freddy",
     "airflow_provider_freddy.operators.freddy",
     "airflow_provider_freddy.retry_policy",
