@@ -22,7 +22,7 @@ class Distribution(NamedTuple):
 
 def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None, timeout: int = 300) -> str:
     """Run a command of this environment or by its path, and return what it printed; it has to succeed."""
-    program = Path(sys.executable).with_name(str(command[0]))
+    program = Path(sys.executable).parent / command[0]
     words = [str(program if program.exists() else command[0]), *map(str, command[1:])]
     environ = {**os.environ, "NO_COLOR": "1", **(env or {})}
     done = subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, timeout=timeout)
