@@ -61,12 +61,7 @@ def airflow(freddy: FakeFreddy, statsd: StatsD) -> Iterator[LocalAirflow]:
         "METRICS__STATSD_PORT": str(statsd.port),
     }
     with LocalAirflow(DAGS, config=config) as local:
-        connection = json.loads(freddy.connection_json())
-        local._request(
-            "POST",
-            "connections",
-            json={**connection, "connection_id": "freddy_default", "extra": json.dumps(connection["extra"])},
-        )
+        local.add_connection("freddy_default", json.loads(freddy.connection_json()))
         yield local
 
 
@@ -78,15 +73,23 @@ def dumps(airflow: LocalAirflow, freddy: FakeFreddy) -> list[str]:
         airflow.wait_for_dag(dag_id)
         return Run(airflow, freddy, dag_id, airflow.trigger(dag_id, conf))
 
-    deferred, killed = start("deferred"), start("tracked")
-    failing = [start("function_one_retry", how="raise"), start("operator_timeout"), start("run_with_teardown")]
+    deferred = start("deferred")
+    response_id = deferred.wait_for_response().id
+    # Until its trigger has begun, nobody in the triggerer knows of it.
+    freddy.wait_for(lambda: any(one.method == "GET" and response_id in one.path for one in freddy.requests), 60)
+    found = [dump(airflow.home)]
+    airflow.mark("deferred", deferred.run_id, "ask", "failed")
+    deferred.wait_until_cancelled(response_id, 60)
+    killed = start("tracked")
     killed.wait_for_response()
     freddy.wait_for(lambda: "freddy_responses" in airflow.xcoms("tracked", killed.run_id, "ask"), 60)
     airflow.kill_pid(airflow.task_processes("tracked", killed.run_id, "ask").task_pid, signal.SIGKILL)
-    airflow.wait_for_task("deferred", deferred.run_id, "ask", state="deferred")
-    found = [dump(airflow.home)]
-    airflow.mark("deferred", deferred.run_id, "ask", "failed")
-    for run in [*failing, deferred, killed]:
+    for run in (
+        killed,
+        start("function_one_retry", how="raise"),
+        start("operator_timeout"),
+        start("run_with_teardown"),
+    ):
         run.wait_for_end()
     freddy.wait_for(lambda: not freddy.left_running, 60)
     return [*found, dump(airflow.home)]
