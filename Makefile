@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test lint venv constraints clean
+.PHONY: demo test judges lint venv constraints clean
 
 venv: $(VENV)/.installed
 
@@ -25,6 +25,10 @@ demo: venv
 
 test: venv lint
 	$(VENV)/bin/python -m pytest
+
+# What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
+judges: venv
+	$(VENV)/bin/python -m pytest tests/judges -m 'judges or not judges'
 
 lint: venv
 	$(VENV)/bin/ruff check .
