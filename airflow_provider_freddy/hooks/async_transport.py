@@ -15,6 +15,7 @@ import aiohttp
 import certifi
 import requests
 from airflow.providers.http.hooks.http import HttpAsyncHook
+from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_freddy.connection import ConnectionSettings
 from airflow_provider_freddy.core import failure
@@ -101,11 +102,10 @@ class AsyncTransport(HttpAsyncHook):
             # Not those of the session: aiohttp gives these to a proxy too, when it asks it to connect.
             "headers": _headers(blocking),
             # aiohttp keeps from other hosts only a header of this name.
-            "allow_redirects": blocking.sender.allow_redirects
-            and self._settings.auth_header()[0] == "Authorization",
+            "allow_redirects": blocking.sender.allow_redirects and self._settings.auth_header()[0] == "Authorization",
             # The first request counts here.
             "max_redirects": session.max_redirects + 1,
-            "proxy": proxy and requests.utils.prepend_scheme_if_needed(proxy, "http"),
+            "proxy": proxy and requests.utils.prepend_scheme_if_needed(proxy, "http"),  # type: ignore[no-untyped-call]
         }
         return _Parts(base_url, options, context)
 
@@ -119,7 +119,7 @@ class _Parts:
 
 def _headers(blocking: Transport) -> dict[str, str]:
     # A dictionary without regard to case, so that no header of the connection stands beside the key.
-    headers = blocking.session.headers.copy()
+    headers = CaseInsensitiveDict(blocking.session.headers)
     if headers.get("Accept-Encoding") == requests.utils.DEFAULT_ACCEPT_ENCODING:
         # What requests can unpack; and for the small JSON of this API it costs more than receiving it.
         headers["Accept-Encoding"] = "identity"

@@ -118,31 +118,42 @@ class ResponseTrigger(BaseTrigger):
             times.note(answer)
             verdict = wait.judge(answer)
             if isinstance(verdict, ModelResponse):
-                return WaitEnd(EndReason.STATUS, self.response_id, _outline(verdict), settled=verdict.is_final), verdict
+                return self._reached(verdict), verdict
             if verdict is not None:
                 why = f"The status of response {self.response_id} could not be told any more: Freddy {verdict}"
-                return await self._end_early(client, EndReason.GAVE_UP, why, verdict.kind), None
-        why = f"The time for response {self.response_id} is over."
-        end = await self._end_early(client, EndReason.DEADLINE, why)
-        if end.settled and not end.message:
-            # It had ended by itself at the last moment.
-            answer = await client.look(self.response_id, self.organization_id)
-            if isinstance(answer, ModelResponse) and answer.is_final:
-                return WaitEnd(EndReason.STATUS, self.response_id, _outline(answer), settled=True), answer
-        return end, None
+                outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
+                return self._ended_early(EndReason.GAVE_UP, why, outcome, verdict.kind), None
+        return await self._at_deadline(client, wait)
 
-    async def _end_early(
-        self, client: SharedClient, reason: EndReason, why: str, kind: ProblemKind | None = None
+    async def _at_deadline(self, client: SharedClient, wait: StatusWait) -> tuple[WaitEnd, ModelResponse | None]:
+        outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
+        if outcome is None or (isinstance(outcome, CancelResult) and outcome.outcome is CancelOutcome.ALREADY_FINAL):
+            # It may have ended at the last moment, or while no triggerer was there: then it has ended in time.
+            answer = await client.look(self.response_id, self.organization_id)
+            if isinstance(answer, ModelResponse) and wait.judge(answer) is not None:
+                return self._reached(answer), answer
+        why = f"The time for response {self.response_id} is over."
+        return self._ended_early(EndReason.DEADLINE, why, outcome), None
+
+    def _reached(self, response: ModelResponse) -> WaitEnd:
+        return WaitEnd(EndReason.STATUS, self.response_id, _outline(response), settled=response.is_final)
+
+    def _ended_early(
+        self,
+        reason: EndReason,
+        why: str,
+        outcome: CancelResult | Problem | Exception | None,
+        kind: ProblemKind | None = None,
     ) -> WaitEnd:
-        """End the wait, and the response if it belongs to the task; say what became of it."""
-        if not self.cancel:
-            return WaitEnd(reason, self.response_id, message=f"{why} It was left alone.", kind=kind)
-        outcome = await self._cancel(client, CANCEL_SECONDS)
-        if isinstance(outcome, CancelResult):
-            by_itself = reason is EndReason.DEADLINE and outcome.outcome is CancelOutcome.ALREADY_FINAL
-            message = "" if by_itself else f"{why} {outcome}."
-            return WaitEnd(reason, self.response_id, message=message, settled=True, kind=kind)
-        return WaitEnd(reason, self.response_id, message=f"{why} IT MAY STILL RUN AND COST MONEY. {outcome}", kind=kind)
+        """Say what became of the response: ``None`` if it does not belong to the task, and was not cancelled."""
+        if outcome is None:
+            what = "It was left alone."
+        elif isinstance(outcome, CancelResult):
+            what = f"{outcome}."
+        else:
+            what = f"IT MAY STILL RUN AND COST MONEY. {outcome}"
+        settled = isinstance(outcome, CancelResult)
+        return WaitEnd(reason, self.response_id, message=f"{why} {what}", settled=settled, kind=kind)
 
     async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
         if response is not None and response.status in self.end_task_on:
