@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import ssl
+import subprocess
 
 import pytest
 import trustme
 
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.hooks.async_transport import AsyncTransport
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.unit.hooks.both_sides import SIDES, ask_async, ask_blocking, build
 from tests.unit.hooks.conftest import KEY
@@ -155,7 +159,11 @@ def test_the_certificate_is_checked_as_the_connection_says(new_hook, raw_server,
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     server = raw_server(FOUND, tls=context)
-    extra = {"file": {"verify": f"{tmp_path}/ca.pem"}, "folder": {"verify": f"{tmp_path}/folder"}, "off": {"verify": False}}
+    extra = {
+        "file": {"verify": f"{tmp_path}/ca.pem"},
+        "folder": {"verify": f"{tmp_path}/folder"},
+        "off": {"verify": False},
+    }
     hook = new_hook(host=server.url, extra=extra.get(verify, {}))
     if verify == "folder":
         (tmp_path / "folder").mkdir()
@@ -168,8 +176,6 @@ def test_the_certificate_is_checked_as_the_connection_says(new_hook, raw_server,
 
 
 def _subject_hash(path):
-    subprocess = pytest.importorskip("subprocess")
-    shutil = pytest.importorskip("shutil")
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
     done = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", path], capture_output=True, check=True)
@@ -208,16 +214,11 @@ def test_a_client_certificate_is_shown_to_the_server(new_hook, raw_server, tmp_p
 def test_a_file_that_does_not_exist_is_a_bad_connection_and_named(new_hook, option):
     hook = new_hook(host="https://127.0.0.1:1", extra={option: "/nowhere/file.pem"})
     assert ask_blocking(hook, build()).kind is ProblemKind.INVALID_REQUEST
-    with pytest.raises(ValueError, match="/nowhere/file.pem"):
+    with pytest.raises(ValueError, match=r"/nowhere/file\.pem"):
         ask_async(hook, build())
 
 
 def test_the_sender_does_not_show_the_key(new_hook, fake_freddy):
-    import asyncio
-
-    from tests.unit.hooks.both_sides import with_exchange
-
-    async def shown(exchange):
-        return repr(exchange.sender) + str(exchange.sender)
-
-    assert KEY not in asyncio.run(with_exchange(new_hook(fake_freddy), shown))
+    sender = asyncio.run(AsyncTransport(new_hook(fake_freddy).settings).open())
+    assert KEY not in repr(sender) + str(sender)
+    asyncio.run(sender.close())

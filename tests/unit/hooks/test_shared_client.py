@@ -69,9 +69,7 @@ async def until_closed():
     raise TimeoutError
 
 
-def test_a_thousand_triggers_share_one_lookup_and_a_bounded_number_of_sockets(
-    fake_freddy, response_id, lookups
-):
+def test_a_thousand_triggers_share_one_lookup_and_a_bounded_number_of_sockets(fake_freddy, response_id, lookups):
     before = fake_freddy.connections
     answers = asyncio.run(look_many(response_id, 1000))
     assert {answer.status for answer in answers} == {"processing"}
