@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from statistics import NormalDist
 
 import pytest
@@ -91,31 +92,39 @@ def test_what_is_no_schedule_is_refused(value):
         schedule_for(value)
 
 
-def looks_and_delay(schedule):
+def looks_and_delay(first, interval):
     """Return the mean number of looks, and the mean delay, for lengths that are log-normal with a median of 20 s."""
-    lengths = [20 * math.exp(NormalDist().inv_cdf((number + 0.5) / 400)) for number in range(400)]
+    number = 2000
     looks = delay = 0.0
-    for length in lengths:
-        # Where the first look falls within the interval is a matter of chance.
-        for phase in (0.0, 0.25, 0.5, 0.75):
-            at = schedule.first * (1 - phase / 2)
+    for part in range(number):
+        length = 20 * math.exp(NormalDist().inv_cdf((part + 0.5) / number))
+        at = first
+        looks += 1
+        while at < length:
+            at += interval(at) * random.uniform(1 - JITTER, 1 + JITTER)
             looks += 1
-            while at < length:
-                at += schedule.interval(at)
-                looks += 1
-            delay += at - length
-    return looks / 1600, delay / 1600
+        delay += at - length
+    return looks / number, delay / number
+
+
+def by_schedule(schedule):
+    return looks_and_delay(schedule.first * 1.05, schedule.interval)
+
+
+def fixed(seconds):
+    """Return it for a sensor that looks at once and then at fixed intervals."""
+    return looks_and_delay(0.0, lambda _age: seconds)
 
 
 def test_the_default_asks_as_much_as_every_five_seconds_and_tells_far_sooner_than_every_thirty():
-    looks, delay = looks_and_delay(ADAPTIVE)
-    assert looks <= 1.1 * looks_and_delay(schedule_for(5))[0]
-    assert delay <= looks_and_delay(schedule_for(30))[1] / 5
+    looks, delay = by_schedule(ADAPTIVE)
+    assert looks <= 1.05 * fixed(5)[0]
+    assert delay <= fixed(30)[1] / 5
 
 
 @pytest.mark.parametrize("seconds", [30, 60])
 def test_the_thrifty_one_is_better_than_a_long_fixed_interval_on_both_counts(seconds):
-    looks, delay = looks_and_delay(THRIFTY)
-    fixed_looks, fixed_delay = looks_and_delay(schedule_for(seconds))
-    assert looks <= fixed_looks if seconds == 30 else looks <= 1.1 * fixed_looks
+    looks, delay = by_schedule(THRIFTY)
+    fixed_looks, fixed_delay = fixed(seconds)
+    assert looks < fixed_looks
     assert delay < fixed_delay
