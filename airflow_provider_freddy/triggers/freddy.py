@@ -24,6 +24,9 @@ from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
 #: what is shielded from that goes on.
 KILL_SECONDS = 20.0
+#: Seconds to ask Airflow whether the task is gone. A triggerer puts all such questions through one channel, some
+#: hundred a second, and all its tasks may move at once: who waits for too short a time cancels what lives on.
+ASK_SECONDS = 30.0
 #: Seconds for the cancel at the deadline, or when the wait is given up.
 CANCEL_SECONDS = 30.0
 
@@ -183,7 +186,7 @@ class ResponseTrigger(BaseTrigger):
         if not self.cancel or self.task_instance is None:
             return
         work = asyncio.ensure_future(self._cancel_if_gone(keep_on_doubt))
-        end = time.monotonic() + KILL_SECONDS + 5
+        end = time.monotonic() + ASK_SECONDS + KILL_SECONDS + 5
         while not work.done() and time.monotonic() < end:
             try:
                 await asyncio.wait({work}, timeout=end - time.monotonic())
@@ -192,7 +195,7 @@ class ResponseTrigger(BaseTrigger):
 
     async def _cancel_if_gone(self, keep_on_doubt: bool) -> None:
         try:
-            if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), KILL_SECONDS / 2):
+            if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), ASK_SECONDS):
                 self.log.info("The wait for response %s moves to another triggerer.", self.response_id)
                 return
         except Exception as error:
