@@ -117,9 +117,7 @@ class ResponseTrigger(BaseTrigger):
         )
         times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self.deadline)
         while await times.until_next(wait):
-            answer = await client.look(self.response_id, self.organization_id)
-            times.note(answer)
-            verdict = wait.judge(answer)
+            verdict = wait.judge(await self._look(client, times))
             if isinstance(verdict, ModelResponse):
                 return self._reached(verdict), verdict
             if verdict is not None:
@@ -127,6 +125,12 @@ class ResponseTrigger(BaseTrigger):
                 outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
                 return self._ended_early(EndReason.GAVE_UP, why, outcome, verdict.kind), None
         return await self._at_deadline(client, wait)
+
+    async def _look(self, client: SharedClient, times: LookTimes) -> ModelResponse | Problem:
+        # Not a part of the loop, which would hold the last answer for as long as it sleeps.
+        answer = await client.look(self.response_id, self.organization_id)
+        times.note(answer)
+        return answer
 
     async def _at_deadline(self, client: SharedClient, wait: StatusWait) -> tuple[WaitEnd, ModelResponse | None]:
         outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
