@@ -58,7 +58,12 @@ class AsyncSender:
         :return: the reply whatever its status, or the problem that there was no reply.
         """
         seconds = max(0.05, budget.remaining)
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self.connect_timeout, sock_read=self.read_timeout)
+        timeout = aiohttp.ClientTimeout(
+            total=seconds,
+            sock_connect=self.connect_timeout,
+            # A timer less for every look, where it could not ring first.
+            sock_read=self.read_timeout if self.read_timeout < seconds else None,
+        )
         try:
             # The path is quoted already, and quoting it anew could change which response is meant.
             query = f"?{urlencode(request.params)}" if request.params else ""

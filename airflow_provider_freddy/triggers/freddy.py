@@ -19,7 +19,7 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSIN
 from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom_from_trigger
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
 
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
 #: what is shielded from that goes on.
@@ -107,6 +107,13 @@ class ResponseTrigger(BaseTrigger):
 
     # -- the wait ------------------------------------------------------------------------------------------
 
+    def _deadline(self) -> float | None:
+        """Return the deadline; a task that starts in the triggerer has only Airflow's own, which Airflow sets here."""
+        if self.deadline is not None:
+            return self.deadline
+        limit = getattr(self, "timeout_after", None)
+        return limit.timestamp() if limit is not None else None
+
     async def _wait(self, client: SharedClient) -> tuple[WaitEnd, ModelResponse | None]:
         wait = StatusWait(
             self.response_id,
@@ -115,7 +122,7 @@ class ResponseTrigger(BaseTrigger):
             tolerated_failures=self.tolerated_failures,
             passing=_PASSING,
         )
-        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self.deadline)
+        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self._deadline())
         while await times.until_next(wait):
             verdict = wait.judge(await self._look(client, times))
             if isinstance(verdict, ModelResponse):
@@ -163,7 +170,7 @@ class ResponseTrigger(BaseTrigger):
         return WaitEnd(reason, self.response_id, message=f"{why} {what}", settled=settled, kind=kind)
 
     async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
-        if response is not None and response.status in self.end_task_on:
+        if response is not None and response.status in self.end_task_on and not await asyncio.to_thread(has_listeners):
             values = {
                 "return_value": response.as_dict(),
                 "status": response.status,

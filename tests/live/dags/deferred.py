@@ -74,3 +74,17 @@ with DAG("watched_and_cancelled", schedule=None):
     begin >> CancelResponseOperator(
         task_id="cancel", response_id=begin.output, wait_until_cancelled=True, deferrable=True
     )
+
+with DAG("watched_from_the_start", schedule=None):
+    ResponseStatusSensor(
+        task_id="wait", response_id="{{ dag_run.conf['response_id'] }}", deferrable=True, poll_interval=0.5
+    )
+    ResponseCancelledSensor(
+        task_id="wait_in_vain",
+        response_id="{{ dag_run.conf['response_id'] }}",
+        deferrable=True,
+        poll_interval=0.5,
+        timeout=6,
+        retries=1,
+        retry_delay=timedelta(0),
+    )
