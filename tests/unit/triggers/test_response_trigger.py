@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
@@ -291,3 +292,10 @@ def test_the_event_loop_stays_free_while_the_api_is_slow(number, new_hook, fake_
     assert len(sent(fake_freddy)) > number
     # The first second imports the HTTP library and looks the connection up.
     assert sorted(lags[20:])[-3] < 0.3
+
+
+def test_a_task_that_starts_in_the_triggerer_ends_with_airflows_own_time_limit(start, fake_freddy):
+    trigger = ResponseTrigger(start(), poll_interval=QUICK, cancel=True)
+    trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=0.3)
+    assert run(trigger).reason is EndReason.DEADLINE
+    assert fake_freddy.left_running == []
