@@ -22,6 +22,7 @@ import asyncio
 import itertools
 import json
 import re
+import resource
 import ssl
 import sys
 import time
@@ -226,6 +227,8 @@ async def serve(delay: float, certificate: str | None) -> None:
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     journal = Journal()
     answers = Answers(journal)
     loop = asyncio.get_running_loop()

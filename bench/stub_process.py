@@ -33,6 +33,17 @@ class Stub:
         self._asked = 0
         self.port = 0
 
+    @classmethod
+    def at(cls, url: str) -> Stub:
+        """
+        Return one that somebody else has started, to ask for its counts.
+
+        :param url: its base URL, of http.
+        """
+        stub = cls()
+        stub.port = int(url.rpartition(":")[2])
+        return stub
+
     def __enter__(self) -> Self:
         """Start it and learn its port."""
         command = [sys.executable, "-m", "bench.stub", "--delay", str(self._delay)]
