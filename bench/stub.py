@@ -88,7 +88,7 @@ class Journal:
             "created": self.created,
             "first_look": {name: moment for name, moment in self.first_look.items() if name.startswith("dur-")},
             "looks": len(self.looks),
-            "look_times": self.looks[-20000:],
+            "look_times": self.looks[-100_000:],
         }
 
 

@@ -64,7 +64,7 @@ async def _wait(case: str, count: int, url: str, behaviour: str, window: float) 
     tasks = [asyncio.create_task(run(index)) for index in range(count)]
     # Two periods: one in which they start, one in which what is only needed at the start is done with.
     await asyncio.sleep(2 * PERIOD)
-    _stats(url, "POST", "/_reset")
+    before_window = _stats(url, "POST", "/_reset")
     used, start = time.process_time(), time.monotonic()
     lags = []
     while time.monotonic() - start < window:
@@ -85,6 +85,7 @@ async def _wait(case: str, count: int, url: str, behaviour: str, window: float) 
         "held": stats["open"],
         "opened": stats["accepted"] / seconds,
         "events": events,
+        "rush": rush([*before_window["look_times"], *stats["look_times"]], PERIOD),
         "errors": sum(task.done() and not task.cancelled() and task.exception() is not None for task in tasks),
     }
     for task in tasks:
@@ -115,6 +116,21 @@ def percentile(values: list[float], percent: float) -> float:
     if not values:
         return 0.0
     return values[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+def rush(moments: list[float], period: float) -> float:
+    """
+    Return the greatest number of looks in any period, a second.
+
+    :param moments: when each look came, in order.
+    :param period: seconds.
+    """
+    most = first = 0
+    for index, moment in enumerate(moments):
+        while moment - moments[first] > period:
+            first += 1
+        most = max(most, index - first + 1)
+    return most / period
 
 
 def sample(case: str, count: int, behaviour: str = "run", window: float = WINDOW) -> dict[str, float]:
