@@ -128,6 +128,8 @@ class Answers:
         return 200, {"state": {"life_cycle_state": "RUNNING", "result_state": "", "state_message": ""}, **_MORE}
 
     def _control(self, target: str) -> tuple[int, dict[str, Any]]:
+        if target == "/_looked_at":
+            return 200, {"looked_at": len(self._journal.looked_at)}
         stats = self._journal.stats()
         if target == "/_reset":
             self._journal.reset()

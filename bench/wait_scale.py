@@ -42,7 +42,7 @@ def wait(case: str, count: int, url: str, behaviour: str, window: float) -> dict
     :param behaviour: how the ids begin.
     :param window: seconds to watch.
     """
-    _allow_many_sockets()
+    allow_many_sockets()
     return asyncio.run(_wait(case, count, url, behaviour, window))
 
 
@@ -101,7 +101,8 @@ def _stats(url: str, method: str, path: str) -> dict[str, Any]:
     return stub.reset() if method == "POST" else stub.stats()
 
 
-def _allow_many_sockets() -> None:
+def allow_many_sockets() -> None:
+    """Let this process open as many files as the machine allows it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
