@@ -1,0 +1,74 @@
+"""
+From a task's exception to the DELETE at the server, on a real Airflow.
+
+Scheduler, API server and LocalExecutor in a temporary folder, one task at a time; the task notes the moment at which it
+raises, the server the one at which the DELETE arrives. *Created* is a process that has started the response itself a
+moment ago, with the same client. Connections come from environment variables, on both sides. Without the peers'
+packages beside it, where there is such an interpreter: the plugins of some load HTTP libraries into every worker.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from bench.child import ROOT, call
+from bench.options import Options
+from bench.report import Goal, Row
+from bench.stub_process import Stub
+
+TITLE = "Task exception to DELETE"
+OURS = "bench_ours_created"
+OURS_GIVEN = "bench_ours_given"
+PEERS = {
+    "bench_http_hook": "HttpHook",
+    "bench_http_hook_created": "HttpHook, created",
+    "bench_floor": "http.client",
+}
+
+
+def fail_tasks(rounds: int) -> dict[str, list[float]]:
+    """
+    Let every DAG fail so many times; called in an interpreter of its own.
+
+    :param rounds: how many times.
+    :return: milliseconds by DAG.
+    """
+    from demo.local_airflow import LocalAirflow
+
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="freddy-bench-") as folder, Stub() as stub:
+        moment = Path(folder, "moment")
+        variables = {**stub.environment(), "FREDDY_BENCH_MOMENT": str(moment)}
+        with LocalAirflow(ROOT / "bench" / "dags", env=variables) as airflow:
+            for dag in (OURS, OURS_GIVEN, *PEERS):
+                airflow.wait_for_dag(dag)
+            # The first round fills caches, and is thrown away.
+            for round_number in range(rounds + 1):
+                for dag in (OURS, OURS_GIVEN, *PEERS):
+                    stub.reset()
+                    airflow.wait_for_run(dag, airflow.trigger(dag))
+                    deleted = min(stub.stats()["deleted"].values())
+                    if round_number:
+                        found.setdefault(dag, []).append(1000 * (deleted - float(moment.read_text())))
+                    moment.unlink()
+    return found
+
+
+def measure(options: Options) -> list[Row]:
+    """
+    Compare what stands in the callback.
+
+    :param options: rounds, and the interpreter.
+    """
+    found = call("bench.callback_cost:fail_tasks", options.rounds, python=options.plain_python, timeout=540)
+    peers = {name: found[dag] for dag, name in PEERS.items()}
+    return [
+        Row("exception to DELETE, ms, process that created the response", found[OURS], peers, [Goal(at_most=5)]),
+        Row(
+            "exception to DELETE, ms, process that is given an id",
+            found[OURS_GIVEN],
+            peers,
+            [Goal(at_most=1 / 8, of="HttpHook")],
+        ),
+    ]
