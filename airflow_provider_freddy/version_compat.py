@@ -140,3 +140,59 @@ def read_xcom_of(dag_id: str, run_id: str, task_id: str, map_index: int, key: st
     from airflow.providers.common.compat.sdk import XCom
 
     return XCom.get_one(key=key, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
+
+
+def state_of_running_task(context: Mapping[str, Any]) -> str | None:
+    """
+    Ask Airflow, in the process of a running task, for the state that it holds the task to be in.
+
+    :param context: the context of the task.
+    :return: the state, ``None`` if Airflow does not say.
+    """
+    ti = context["ti"]
+    if not AIRFLOW_V_3_0_PLUS:
+        ti.refresh_from_db()
+        return str(ti.state)
+    name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    mapped = {} if ti.map_index < 0 else {"map_index": ti.map_index}
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[ti.task_id], **mapped)
+    state = states.get(ti.run_id, {}).get(name)
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def can_end_from_trigger(task: Any, *operator_classes: type) -> bool:
+    """
+    Tell whether a deferred task may succeed in the triggerer: whether nothing is left to do in a worker.
+
+    :param task: the running operator.
+    :param operator_classes: the classes of ours that it is one of; what is derived from them resumes in a worker.
+    """
+    # Below 3.3 a trigger cannot push XComs, and those of Airflow's own event arrive as JSON text.
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes:
+        return False
+    return not (
+        task.outlets
+        or task.on_success_callback
+        or getattr(task, "_post_execute_hook", None)
+        or getattr(task, "returns_dag_result", False)
+        or any(True for _ in task.iter_mapped_dependants())
+    )
+
+
+async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> None:
+    """
+    Push an XCom of the task that a trigger belongs to (Airflow 3.3+).
+
+    The XComs of Airflow's own ``TaskSuccessEvent`` are encoded twice, so that a task that pulls them gets JSON text
+    where it expects a dictionary (3.3.2).
+
+    :param task_instance: the task instance of the trigger.
+    :param key: the key.
+    :param value: the value.
+    :raises Exception: whatever Airflow raises.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    ti = task_instance
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    await XCom.aset(key=key, value=value, **where)

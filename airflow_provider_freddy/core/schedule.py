@@ -20,6 +20,8 @@ PollInterval = float | Literal["adaptive", "thrifty"]
 
 #: Every interval is stretched or shrunk by up to this part of it, so that a thousand waits do not beat in step.
 JITTER = 0.1
+#: Seconds that failed looks slow the next ones down to, unless the schedule itself is slower.
+LONGEST_AFTER_FAILURE = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,29 +61,23 @@ class PollSchedule:
             return (self.first - age) * random.uniform(1.0, 1.0 + JITTER)
         return self.interval(age) * random.random()
 
-    def delay(self, age: float, progress: float | None = None) -> float:
+    def next_delay(self, age: float, failures: int = 0, progress: float | None = None) -> float:
         """
         Return the seconds from a look to the next one.
 
         :param age: seconds that the response has run.
-        :param progress: how much of it is done, from 0 to 100, where the API says so.
+        :param failures: how many looks in a row have failed; after a failure it is never sooner than after a good look.
+        :param progress: how much of the response is done, from 0 to 100, where the API says so.
         """
         interval = self.interval(age)
+        if failures:
+            slower = min(interval * 2.0 ** min(failures - 1, 3), LONGEST_AFTER_FAILURE)
+            return max(interval, slower) * random.uniform(1.0, 1.0 + 2 * JITTER)
         if progress is not None and 0 < progress < 100:
             # At this pace it ends then; a hint, so it moves the next look, but never far from the schedule.
             to_end = age * (100 - progress) / progress
             interval = min(max(to_end, interval / 2, self.shortest), interval * 1.5)
         return interval * random.uniform(1.0 - JITTER, 1.0 + JITTER)
-
-    def delay_after_failure(self, failures: int, age: float) -> float:
-        """
-        Return the seconds to the next look after failed ones: never less than after a good one.
-
-        :param failures: how many looks in a row have failed.
-        :param age: seconds that the response has run.
-        """
-        slower = self.interval(age) * min(2.0 ** (failures - 1), 8.0)
-        return max(self.interval(age), min(slower, 60.0)) * random.uniform(1.0, 1.0 + 2 * JITTER)
 
 
 #: As many looks as a fixed interval of 5 s for responses of about 20 s, far fewer for long ones, and sooner.

@@ -25,6 +25,7 @@ class StatusWait:
     :param tolerated_failures: how many looks in a row may fail.
     :param log: the logger.
     :param passing: the kinds of trouble that can pass.
+    :param tell_status: whether a change of status is told here; the blocking hook tells it with every call.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class StatusWait:
         wanted: Collection[str] = (),
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
         passing: Collection[ProblemKind] = PASSING,
+        tell_status: bool = True,
     ) -> None:
         self.response_id = response_id
         self.failures = 0
@@ -42,6 +44,7 @@ class StatusWait:
         self._wanted = wanted
         self._tolerated_failures = tolerated_failures
         self._passing = passing
+        self._tell_status = tell_status
         self._status: str | None = None
 
     def judge(self, answer: ModelResponse | Problem) -> ModelResponse | Problem | None:
@@ -58,12 +61,12 @@ class StatusWait:
             self.failures = 0
         if answer.status != self._status:
             self._status = answer.status
-            if is_known(answer.status):
-                self._log.info("Response %s is %s.", self.response_id, answer.status)
-            else:
+            if not is_known(answer.status):
                 self._log.warning(
                     "Response %s is %r, a status not known here: waiting on.", self.response_id, answer.status
                 )
+            elif self._tell_status:
+                self._log.info("Response %s is %s.", self.response_id, answer.status)
         return answer if answer.is_final or answer.status in self._wanted else None
 
     def _judge_failure(self, problem: Problem) -> Problem | None:

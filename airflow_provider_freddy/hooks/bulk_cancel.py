@@ -88,6 +88,7 @@ async def cancel_streamed(
     *,
     budget: Budget,
     tell_status: bool,
+    verify: bool,
     concurrency: int,
 ) -> AsyncGenerator[list[tuple[str, Outcome]], None]:
     """
@@ -98,6 +99,7 @@ async def cancel_streamed(
     :param organization_id: the organization that owns them.
     :param budget: the time for all of it.
     :param tell_status: whether to ask for the final status of those that had already ended.
+    :param verify: whether a cancel counts only when the response is seen to have ended.
     :param concurrency: how many at once at the most.
     :return: for every id what became of it, in batches.
     """
@@ -110,7 +112,9 @@ async def cancel_streamed(
     async def cancel(response_id: str) -> Outcome:
         try:
             left = Budget(max(budget.remaining, 0.001))
-            steps = cancel_steps(response_id, organization_id=organization_id, budget=left, tell_status=tell_status)
+            steps = cancel_steps(
+                response_id, organization_id=organization_id, budget=left, tell_status=tell_status, verify=verify
+            )
             outcome = await exchange.follow(steps, left, response_id)
         except Exception as error:
             return FreddyError(f"Response {response_id} MAY STILL RUN AND COST MONEY. {type(error).__name__}: {error}")

@@ -235,6 +235,7 @@ class FreddyHook(BaseHook):
         organization_id: str | None = None,
         budget: float = DEFAULT_BUDGET,
         tell_status: bool = True,
+        verify: bool = False,
     ) -> CancelResult:
         """
         Cancel a response, and come back when it no longer runs.
@@ -246,6 +247,7 @@ class FreddyHook(BaseHook):
         :param organization_id: the organization that owns it; the connection's by default.
         :param budget: seconds for all of it, 60 by default.
         :param tell_status: whether to ask for the final status of a response that had already ended.
+        :param verify: whether a cancel that Freddy has accepted counts only when the response is seen to have ended.
         :return: what became of it.
         :raises FreddyCancelNotConfirmedError: if it still runs, or may, when the budget is spent.
         :raises FreddyNotFoundError: if the organization has no such response.
@@ -254,7 +256,9 @@ class FreddyHook(BaseHook):
         organization = self.organization(organization_id)
         _checked(check_identifier, response_id, "response id")
         limit = _checked(Budget, budget)
-        steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
+        steps = cancel_steps(
+            response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
+        )
         outcome = self._exchange.follow(steps, limit, response_id)
         if isinstance(outcome, Problem):
             raise error_for(say_what_it_costs(outcome, response_id))
@@ -268,6 +272,7 @@ class FreddyHook(BaseHook):
         organization_id: str | None = None,
         budget: float = BULK_BUDGET,
         tell_status: bool = False,
+        verify: bool = False,
         concurrency: int = DEFAULT_CONCURRENCY,
     ) -> Iterator[tuple[str, CancelResult | FreddyError]]:
         """
@@ -281,6 +286,8 @@ class FreddyHook(BaseHook):
         :param organization_id: the organization that owns them; the connection's by default.
         :param budget: seconds for all of it, 600 by default.
         :param tell_status: whether to ask for the final status of those that had already ended; a request more each.
+        :param verify: whether a cancel that Freddy has accepted counts only when the response is seen to have ended;
+            a request more each.
         :param concurrency: how many are cancelled at once at the most, and so the number of connections, 128 by
             default; they are opened only as a long link needs them.
         :return: pairs of a response id and its :class:`CancelResult`, or the error that stands in the way.
@@ -295,6 +302,7 @@ class FreddyHook(BaseHook):
             organization,
             budget=_checked(Budget, budget),
             tell_status=tell_status,
+            verify=verify,
             concurrency=concurrency,
         )
         return self._note_endings(in_a_loop_of_its_own(batches))

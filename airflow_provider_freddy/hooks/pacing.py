@@ -65,8 +65,7 @@ class LookTimes:
         """
         if self._started_at is None and isinstance(answer, ModelResponse) and answer.created_at is not None:
             self._started_at = answer.created_at.timestamp()
-        progress = answer.progress.get("percentage") if isinstance(answer, ModelResponse) and answer.progress else None
-        self._progress = float(progress) if isinstance(progress, int | float) else None
+        self._progress = answer.progress_percentage if isinstance(answer, ModelResponse) else None
 
     async def until_next(self, wait: StatusWait) -> bool:
         """
@@ -96,10 +95,8 @@ class LookTimes:
             self._delay = random.uniform(0.0, min(1.0, self._schedule.shortest))
         elif self._delay is None:
             self._delay = self._schedule.first_delay(age)
-        elif failures:
-            self._delay = self._schedule.delay_after_failure(failures, age)
         else:
-            self._delay = self._schedule.delay(age, self._progress)
+            self._delay = self._schedule.next_delay(age, failures, self._progress)
         if self._hurry is not None:
             # Cancelled a moment ago: the end is near, but the API may need a moment to say so.
             hurry, self._hurry = self._hurry, self._hurry * 2

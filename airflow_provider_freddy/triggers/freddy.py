@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -19,7 +19,7 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSIN
 from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom_from_trigger
 
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
 #: what is shielded from that goes on.
@@ -96,7 +96,7 @@ class ResponseTrigger(BaseTrigger):
                 if not AIRFLOW_V_3_3_PLUS:
                     await self._after_cancellation(keep_on_doubt=True)
                 raise
-        yield self._event(end, response)
+        yield await self._event(end, response)
 
     async def on_kill(self) -> None:
         """Cancel the response of a task that was marked or cleared (called by Airflow 3.3+)."""
@@ -144,15 +144,26 @@ class ResponseTrigger(BaseTrigger):
             return WaitEnd(reason, self.response_id, message=message, settled=True, kind=kind)
         return WaitEnd(reason, self.response_id, message=f"{why} IT MAY STILL RUN AND COST MONEY. {outcome}", kind=kind)
 
-    def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
-        if response is None or response.status not in self.end_task_on:
-            return TriggerEvent(end.as_payload())  # type: ignore[no-untyped-call]
-        values: dict[str, Any] = {
-            "return_value": response.as_dict(),
-            "status": response.status,
-            "usage": dict(response.usage or {}),
-        }
-        return TaskSuccessEvent(xcoms={name: values[name] for name in self.xcoms})
+    async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
+        if response is not None and response.status in self.end_task_on:
+            values = {
+                "return_value": response.as_dict(),
+                "status": response.status,
+                "usage": dict(response.usage or {}),
+            }
+            if await self._pushed({name: values[name] for name in self.xcoms}):
+                return TaskSuccessEvent()
+        return TriggerEvent(end.as_payload())  # type: ignore[no-untyped-call]
+
+    async def _pushed(self, xcoms: Mapping[str, Any]) -> bool:
+        """Push what the task would have pushed; if that does not work, the task has to."""
+        try:
+            for key, value in xcoms.items():
+                await push_xcom_from_trigger(self.task_instance, key, value)
+        except Exception as error:
+            self.log.warning("The task resumes in a worker, its XComs could not be pushed from here: %r", error)
+            return False
+        return True
 
     # -- the end of the task -------------------------------------------------------------------------------
 
