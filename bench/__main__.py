@@ -25,7 +25,6 @@ MEASUREMENTS = (
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
-
 def main(arguments: list[str] | None = None) -> int:
     """
     Measure, print and write.

@@ -244,4 +244,3 @@ def _flat(few: int, many: int) -> Row:
         large = sample(OURS, many, stub)["megabytes"]
     what = f"cancel {many:,}: memory, MB, beyond that of cancelling {few:,}"
     return Row(what, [max(0.0, large - small)], {}, [Goal(at_most=10)])
-

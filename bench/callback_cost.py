@@ -2,7 +2,7 @@
 From a task's exception to the DELETE at the server, on a real Airflow.
 
 Scheduler, API server and LocalExecutor in a temporary folder, one task at a time; the task notes the moment at which it
-raises, the server the one at which the DELETE arrives. *Created* is a process that has started the response itself a
+raises and that at which Airflow calls back, the server the one at which the DELETE arrives. *Created* is a process that has started the response itself a
 moment ago, with the same client. Connections come from environment variables, on both sides. Without the peers'
 packages beside it, where there is such an interpreter: the plugins of some load HTTP libraries into every worker.
 """
@@ -17,6 +17,7 @@ from bench.options import Options
 from bench.report import Goal, Row
 from bench.stub_process import Stub
 
+MOMENTS = ("raised", "callback")
 TITLE = "Task exception to DELETE"
 OURS = "bench_ours_created"
 OURS_GIVEN = "bench_ours_given"
@@ -27,19 +28,19 @@ PEERS = {
 }
 
 
-def fail_tasks(rounds: int) -> dict[str, list[float]]:
+def fail_tasks(rounds: int) -> dict[str, dict[str, list[float]]]:
     """
     Let every DAG fail so many times; called in an interpreter of its own.
 
     :param rounds: how many times.
-    :return: milliseconds by DAG.
+    :return: milliseconds to the DELETE, by the moment they run from and by DAG.
     """
     from demo.local_airflow import LocalAirflow
 
-    found: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(prefix="freddy-bench-") as folder, Stub() as stub:
-        moment = Path(folder, "moment")
-        variables = {**stub.environment(), "FREDDY_BENCH_MOMENT": str(moment)}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in MOMENTS}
+    with tempfile.TemporaryDirectory(prefix="freddy-bench-") as temporary, Stub() as stub:
+        folder = Path(temporary)
+        variables = {**stub.environment(), "FREDDY_BENCH_MOMENTS": temporary}
         with LocalAirflow(ROOT / "bench" / "dags", env=variables) as airflow:
             for dag in (OURS, OURS_GIVEN, *PEERS):
                 airflow.wait_for_dag(dag)
@@ -50,8 +51,9 @@ def fail_tasks(rounds: int) -> dict[str, list[float]]:
                     airflow.wait_for_run(dag, airflow.trigger(dag))
                     deleted = min(stub.stats()["deleted"].values())
                     if round_number:
-                        found.setdefault(dag, []).append(1000 * (deleted - float(moment.read_text())))
-                    moment.unlink()
+                        for name in MOMENTS:
+                            began = float((folder / name).read_text())
+                            found[name].setdefault(dag, []).append(1000 * (deleted - began))
     return found
 
 
@@ -62,13 +64,15 @@ def measure(options: Options) -> list[Row]:
     :param options: rounds, and the interpreter.
     """
     found = call("bench.callback_cost:fail_tasks", options.rounds, python=options.plain_python, timeout=540)
-    peers = {name: found[dag] for dag, name in PEERS.items()}
-    return [
-        Row("exception to DELETE, ms, process that created the response", found[OURS], peers, [Goal(at_most=5)]),
-        Row(
-            "exception to DELETE, ms, process that is given an id",
-            found[OURS_GIVEN],
-            peers,
-            [Goal(at_most=1 / 8, of="HttpHook")],
-        ),
-    ]
+    titles = {
+        "raised": ("exception to DELETE, ms", [Goal(at_most=5)]),
+        "callback": ("of it since the callbacks began", []),
+    }
+    rows = []
+    for moment, (title, goals) in titles.items():
+        times = found[moment]
+        peers = {name: times[dag] for dag, name in PEERS.items()}
+        rows.append(Row(f"{title}, process that created the response", times[OURS], peers, goals))
+        goals = [Goal(at_most=1 / 8, of="HttpHook")] if goals else []
+        rows.append(Row(f"{title}, process that is given an id", times[OURS_GIVEN], peers, goals))
+    return rows

@@ -86,7 +86,11 @@ class Journal:
             "first_looks": sorted(self.looked_at.values()),
             "deleted": self.deleted,
             "created": self.created,
-            "first_look": {name: moment for name, moment in self.first_look.items() if name.startswith("dur-")},
+            "first_look_since": {
+                name: moment
+                for name, moment in self.first_look.items()
+                if moment >= self.since and name.startswith("dur-")
+            },
             "looks": len(self.looks),
             "look_times": self.looks[-100_000:],
         }
@@ -234,9 +238,7 @@ async def serve(delay: float, certificate: str | None) -> None:
     journal = Journal()
     answers = Answers(journal)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Connection(answers, journal, delay), HOST, 0, ssl=context, backlog=4096
-    )
+    server = await loop.create_server(lambda: Connection(answers, journal, delay), HOST, 0, ssl=context, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     # Whoever has started this process holds the other end: when they are gone, so is this.
     await loop.run_in_executor(None, sys.stdin.read)

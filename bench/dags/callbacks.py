@@ -1,8 +1,4 @@
-"""
-Tasks that fail, each with another way of cancelling in its ``on_failure_callback``.
-
-The moment of the failure goes into a file, because it has to be taken in the task's own process.
-"""
+"""Tasks that fail, each with another way of cancelling in its ``on_failure_callback``."""
 
 from __future__ import annotations
 
@@ -22,14 +18,20 @@ def path(response_id: str) -> str:
     return f"v1/model/response/{response_id}?organizationId={ORGANIZATION}"
 
 
+def note(name: str) -> None:
+    """Note a moment in a file: it has to be taken in the task's own process."""
+    Path(os.environ["FREDDY_BENCH_MOMENTS"], name).write_text(repr(time.monotonic()))
+
+
 def fail() -> None:
-    """Note the moment, and fail."""
-    file = Path(os.environ["FREDDY_BENCH_MOMENT"])
-    part = file.with_suffix(".part")
-    part.touch()
-    part.write_text(repr(time.monotonic()))
-    part.rename(file)
+    """Fail."""
+    note("raised")
     raise RuntimeError("as intended")
+
+
+def note_callback(context: Any) -> None:
+    """Be the first callback: everything before it is Airflow's own."""
+    note("callback")
 
 
 def delete_with_http_hook(context: Any) -> None:
@@ -54,7 +56,7 @@ def delete_with_http_client(context: Any) -> None:
 
 with DAG("bench_ours_created"):
 
-    @task(on_failure_callback=cancel_response_on_failure)
+    @task(on_failure_callback=[note_callback, cancel_response_on_failure])
     def ours_created() -> None:
         """Fail in the process that has created the response."""
         from airflow_provider_freddy.hooks.freddy import FreddyHook
@@ -66,7 +68,12 @@ with DAG("bench_ours_created"):
 
 with DAG("bench_ours_given"):
 
-    @task(on_failure_callback=CancelResponseCallback(response_id="run-given", organization_id=ORGANIZATION))
+    @task(
+        on_failure_callback=[
+            note_callback,
+            CancelResponseCallback(response_id="run-given", organization_id=ORGANIZATION),
+        ]
+    )
     def ours_given() -> None:
         """Fail in a process that knows nothing of the response but its id."""
         fail()
@@ -75,7 +82,7 @@ with DAG("bench_ours_given"):
 
 with DAG("bench_http_hook"):
 
-    @task(on_failure_callback=delete_with_http_hook)
+    @task(on_failure_callback=[note_callback, delete_with_http_hook])
     def http_hook() -> None:
         """Fail in a process that knows nothing of the response but its id."""
         fail()
@@ -84,7 +91,7 @@ with DAG("bench_http_hook"):
 
 with DAG("bench_http_hook_created"):
 
-    @task(on_failure_callback=delete_with_http_hook)
+    @task(on_failure_callback=[note_callback, delete_with_http_hook])
     def http_hook_created() -> None:
         """Fail in the process that has created the response with the same hook."""
         from airflow.providers.http.hooks.http import HttpHook
@@ -96,7 +103,7 @@ with DAG("bench_http_hook_created"):
 
 with DAG("bench_floor"):
 
-    @task(on_failure_callback=delete_with_http_client)
+    @task(on_failure_callback=[note_callback, delete_with_http_client])
     def floor() -> None:
         """Fail in a process that knows nothing of the response but its id."""
         fail()
