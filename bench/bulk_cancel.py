@@ -146,7 +146,7 @@ def cancel(way: str, count: int, url: str) -> dict[str, float]:
     :param count: how many responses.
     :param url: of the stub.
     """
-    from airflow.sdk import DAG, BaseOperator, task  # noqa: F401
+    from airflow.sdk import DAG, BaseOperator, task  # ruff: ignore[unused-import]
 
     process = psutil.Process()
     memory = process.memory_info().rss

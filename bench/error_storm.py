@@ -1,8 +1,8 @@
 """
 What triggers do to an API that answers with an error to everybody.
 
-100 triggers that are to poll every 5 s, so 20 polls/s while all is well; counted from their start, over the 5 s with the
-most requests. A trigger that gives up and hands the error to its task is no storm.
+100 triggers that are to poll every 5 s, so 20 polls/s while all is well; counted from their start, over the 5 s with
+the most requests. A trigger that gives up and hands the error to its task is no storm.
 """
 
 from __future__ import annotations

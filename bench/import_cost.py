@@ -55,7 +55,7 @@ def cost(names: list[str]) -> dict[str, Any]:
     :param names: the modules.
     """
     import psutil
-    from airflow.sdk import DAG, BaseOperator, task  # noqa: F401
+    from airflow.sdk import DAG, BaseOperator, task  # ruff: ignore[unused-import]
 
     process = psutil.Process()
     seen = set(sys.modules)

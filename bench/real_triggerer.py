@@ -54,7 +54,7 @@ def _database_file(home: str) -> str:
 
 
 def _add_connections(connections: dict[str, str]) -> None:
-    from airflow.models import Connection
+    from airflow.models.connection import Connection
     from airflow.utils.session import create_session
 
     with create_session() as session:
@@ -64,33 +64,28 @@ def _add_connections(connections: dict[str, str]) -> None:
 
 
 def _run(case: str, count: int, stub: Stub, limit: float) -> dict[str, Any]:
-    from airflow.executors.workloads import RunTrigger
     from airflow.jobs.triggerer_job_runner import TriggerLoggingFactory, TriggerRunnerSupervisor, messages
     from airflow.models.trigger import Trigger
 
-    from bench.waiting import MAKERS
-
-    workloads, logs = [], {}
     folder = Path(os.environ["AIRFLOW_HOME"], "logs")
-    for index in range(count):
-        classpath, arguments = MAKERS[case](f"run-{index}", stub.url).serialize()
-        encrypted = Trigger.encrypt_kwargs(arguments)
-        workloads.append(RunTrigger(id=index + 1, classpath=classpath, encrypted_kwargs=encrypted))
-        logs[index + 1] = TriggerLoggingFactory(log_path=str(folder / f"{index}.log"), ti=None)
+    workloads = _workloads(case, count, stub.url)
+    logs = {load.id: TriggerLoggingFactory(log_path=str(folder / f"{load.id}.log"), ti=None) for load in workloads}
     counts: Counter[str] = Counter()
-    state = {"handed": False, "looked": 0.0, "done": 0}
     began = time.monotonic()
 
     class Supervisor(TriggerRunnerSupervisor):
         """Takes its triggers from here."""
 
+        asked = 0.0
+        done = 0
+
         def load_triggers(self) -> None:
             Trigger.assign_unassigned(0, self.capacity, self.health_check_threshold, queues=None, team_name=None)
             Trigger.ids_for_triggerer(0, queues=None, team_name=None)
-            if not state["handed"]:
-                state["handed"] = True
+            if logs:
                 self.logger_cache.update(logs)
                 self.creating_triggers.extend(workloads)
+                logs.clear()
 
         def heartbeat(self) -> None:
             """There is no job that could be alive."""
@@ -105,20 +100,33 @@ def _run(case: str, count: int, stub: Stub, limit: float) -> dict[str, Any]:
 
         def should_stop(self) -> bool:
             now = time.monotonic()
-            if now - state["looked"] > 0.5:
-                state["looked"], state["done"] = now, stub.looked_at()
-            return state["done"] >= count or now - began > limit
+            if now - type(self).asked > 0.5:
+                type(self).asked, type(self).done = now, stub.looked_at()
+            return self.done >= count or now - began > limit
 
     supervisor = Supervisor.start(job=None, capacity=count + 1)
     try:
         supervisor.run()
         seconds = time.monotonic() - began
-        stats = stub.stats()
-        if state["done"] >= count:
-            seconds = stats["first_looks"][count - 1] - began
-        return {"seconds": seconds, "polled": state["done"], "messages": counts.total(), "kinds": dict(counts)}
+        if supervisor.done >= count:
+            seconds = stub.stats()["first_looks"][count - 1] - began
+        return {"seconds": seconds, "polled": supervisor.done, "messages": counts.total(), "kinds": dict(counts)}
     finally:
         supervisor.kill(force=True, escalation_delay=1.0)
+
+
+def _workloads(case: str, count: int, url: str) -> list[Any]:
+    from airflow.executors.workloads import RunTrigger
+    from airflow.models.trigger import Trigger
+
+    from bench.waiting import MAKERS
+
+    found = []
+    for index in range(count):
+        classpath, arguments = MAKERS[case](f"run-{index}", url).serialize()
+        encrypted = Trigger.encrypt_kwargs(arguments)
+        found.append(RunTrigger(id=index + 1, classpath=classpath, encrypted_kwargs=encrypted))
+    return found
 
 
 def sample(case: str, count: int, database: Path, limit: float = LIMIT) -> dict[str, Any]:

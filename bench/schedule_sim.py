@@ -1,9 +1,9 @@
 """
 How late the end of a response is noticed, and how many looks that takes.
 
-Simulated with the very schedule objects of the provider: 6,000 responses of log-normal length, a look takes 50 ms, ours
-have their jitter. The peers look at once and then at a fixed interval, as their triggers do; 60 s is the default of most,
-30 s of Databricks. ``python -m bench.schedule_sim`` searches for the parameters of a frugal schedule.
+Simulated with the very schedule objects of the provider: 6,000 responses of log-normal length, a look takes 50 ms,
+ours have their jitter. The peers look at once and then at a fixed interval, as their triggers do; 60 s is the default of
+most, 30 s of Databricks. ``python -m bench.schedule_sim`` searches for the parameters of a frugal schedule.
 """
 
 from __future__ import annotations

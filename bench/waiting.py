@@ -26,7 +26,7 @@ def _path(response_id: str) -> str:
     return f"/v1/model/response/{response_id}?organizationId={ORGANIZATION}"
 
 
-async def not_yet(_: Any) -> bool:
+async def not_yet(_: Any) -> bool:  # ruff: ignore[unused-async]
     """Be the check of the HTTP event trigger: the response has not ended."""
     return False
 
@@ -173,9 +173,7 @@ def _exists(module: str) -> bool:
 
 
 def steady_intervals() -> None:
-    """
-    Take the jitter out of our schedule: what comes late is told from what is meant to vary by nothing else.
-    """
+    """Take the jitter out of our schedule: what comes late is told from what is meant to vary by nothing else."""
     from airflow_provider_freddy.core import schedule
 
     schedule.JITTER = 0.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, task
+
 from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
 
 ORGANIZATION = "org_bench"
@@ -54,7 +55,7 @@ def delete_with_http_client(context: Any) -> None:
     client.close()
 
 
-with DAG("bench_ours_created"):
+with DAG("bench_ours_created", schedule=None):
 
     @task(on_failure_callback=[note_callback, cancel_response_on_failure])
     def ours_created() -> None:
@@ -66,7 +67,7 @@ with DAG("bench_ours_created"):
 
     ours_created()
 
-with DAG("bench_ours_given"):
+with DAG("bench_ours_given", schedule=None):
 
     @task(
         on_failure_callback=[
@@ -80,7 +81,7 @@ with DAG("bench_ours_given"):
 
     ours_given()
 
-with DAG("bench_http_hook"):
+with DAG("bench_http_hook", schedule=None):
 
     @task(on_failure_callback=[note_callback, delete_with_http_hook])
     def http_hook() -> None:
@@ -89,7 +90,7 @@ with DAG("bench_http_hook"):
 
     http_hook()
 
-with DAG("bench_http_hook_created"):
+with DAG("bench_http_hook_created", schedule=None):
 
     @task(on_failure_callback=[note_callback, delete_with_http_hook])
     def http_hook_created() -> None:
@@ -101,7 +102,7 @@ with DAG("bench_http_hook_created"):
 
     http_hook_created()
 
-with DAG("bench_floor"):
+with DAG("bench_floor", schedule=None):
 
     @task(on_failure_callback=[note_callback, delete_with_http_client])
     def floor() -> None:
