@@ -49,7 +49,7 @@ $(VENV)-bench/.installed: $(VENV)/.installed
 	@touch $@
 
 bench: $(VENV)-bench/.installed
-	$(VENV)-bench/bin/python -m bench $(ARGS)
+	$(VENV)-bench/bin/python -m bench --plain-python $(VENV)/bin/python $(ARGS)
 
 # Take the newest versions of everything; Airflow itself stays where the file's name says.
 constraints: venv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import traceback
@@ -41,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.names) - set(MEASUREMENTS):
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
-    options = Options(chosen.rounds, chosen.quick, chosen.plain_python)
+    if chosen.rounds < 1:
+        parser.error("at least one round")
+    # Not resolved: a link is what tells a virtual environment from the interpreter it was made with.
+    options = Options(chosen.rounds, chosen.quick, os.path.abspath(chosen.plain_python))
     around = circumstances()
     rows: list[Row] = []
     missing: list[str] = []

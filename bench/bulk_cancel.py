@@ -1,9 +1,9 @@
 """
 Cancel 1,000 responses from one process.
 
-Every sample is a fresh process that has loaded ``airflow.sdk``; its imports and its connection look-up are part of the
-time. Memory is the peak over the moment before, connections are what the server has accepted. ``http.client`` in 16
-threads is the floor of what Python's own library can do.
+Every sample is a fresh process that has loaded ``airflow.sdk``; its imports and its connection look-up are part of
+the time. Memory is the peak over the moment before, connections are what the server has accepted. ``http.client`` in
+16 threads is the floor of what Python's own library can do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from bench.child import call
 from bench.options import Options

@@ -1,11 +1,11 @@
 """
 From a task's exception to the DELETE at the server, on a real Airflow.
 
-Scheduler, API server and LocalExecutor in a temporary folder, one task at a time. The task notes the moments at which it
-raises and at which Airflow calls back, the server the one at which the DELETE arrives. *Created* is a process that has
-started the response itself a moment ago, with the same client. Connections come from environment variables, on both
-sides. It runs without the peers' packages, where there is such an interpreter: the plugins of some load HTTP libraries
-into every worker.
+Scheduler, API server and LocalExecutor in a temporary folder, one task at a time. The task notes the moments at which
+it raises and at which Airflow calls back, the server the one at which the DELETE arrives. *Created* is a process that
+has started the response itself a moment ago, with the same client. Connections come from environment variables, on
+both sides. It runs without the peers' packages, where there is such an interpreter: the plugins of some load HTTP
+libraries into every worker.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
-Deferred tasks on a real Airflow: from the end of a response to the success of its task, and from a kill to the DELETE.
+Deferred tasks on a real Airflow: from a response's end to its task's success, and from a kill to the DELETE.
 
 API server, scheduler, triggerer and LocalExecutor in a temporary folder, one run at a time, a poll every 0.5 s. A
-response ends 3 s after the first look at it. The deferrable ``HttpSensor`` resumes in a worker, as every peer does. For the kill
-a user marks the deferred task as failed by way of the REST API; the time runs from the API's answer to the arrival of
-the DELETE.
+response ends 3 s after the first look at it. The deferrable ``HttpSensor`` resumes in a worker, as every peer does.
+For the kill a user marks the deferred task as failed by way of the REST API; the time runs from the API's answer to
+the arrival of the DELETE.
 """
 
 from __future__ import annotations

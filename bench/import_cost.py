@@ -54,7 +54,7 @@ def cost(names: list[str]) -> dict[str, Any]:
 
     :param names: the modules.
     """
-    import psutil
+    import psutil  # type: ignore[import-untyped]
     from airflow.sdk import DAG, BaseOperator, task  # ruff: ignore[unused-import]
 
     process = psutil.Process()

@@ -2,10 +2,10 @@
 Airflow's own triggerer, from its start until every trigger has polled once.
 
 The stock ``TriggerRunnerSupervisor`` with its runner in a process of its own, connections in the metadata database
-(SQLite). Replaced are only the heartbeat and what loads the triggers: it runs the original's queries and then hands all
-triggers over at once, each with a log file, as after a restart. Counted are the messages that the runner sends to the
-supervisor, other than the one that keeps them in step every second. A time that is as long as the limit means that not
-all have polled by then.
+(SQLite). Replaced are only the heartbeat and what loads the triggers: it runs the original's queries and then hands
+all triggers over at once, each with a log file, as after a restart. Counted are the messages that the runner sends to
+the supervisor, other than the one that keeps them in step every second. A time that is as long as the limit means
+that not all have polled by then.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def _run(case: str, count: int, stub: Stub, limit: float) -> dict[str, Any]:
 
     folder = Path(os.environ["AIRFLOW_HOME"], "logs")
     workloads = _workloads(case, count, stub.url)
-    logs = {load.id: TriggerLoggingFactory(log_path=str(folder / f"{load.id}.log"), ti=None) for load in workloads}
+    nobody: Any = None
+    logs = {load.id: TriggerLoggingFactory(log_path=str(folder / f"{load.id}.log"), ti=nobody) for load in workloads}
     counts: Counter[str] = Counter()
     began = time.monotonic()
 
@@ -116,7 +117,7 @@ def _run(case: str, count: int, stub: Stub, limit: float) -> dict[str, Any]:
 
 
 def _workloads(case: str, count: int, url: str) -> list[Any]:
-    from airflow.executors.workloads import RunTrigger
+    from airflow.executors.workloads.trigger import RunTrigger
     from airflow.models.trigger import Trigger
 
     from bench.waiting import MAKERS

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 COLUMNS = ("what", "peers", "ours", "ratio", "goal", "reached")
 PACKAGES = (

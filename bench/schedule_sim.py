@@ -2,8 +2,8 @@
 How late the end of a response is noticed, and how many looks that takes.
 
 Simulated with the very schedule objects of the provider: 6,000 responses of log-normal length, a look takes 50 ms,
-ours have their jitter. The peers look at once and then at a fixed interval, as their triggers do; 60 s is the default of
-most, 30 s of Databricks. ``python -m bench.schedule_sim`` searches for the parameters of a frugal schedule.
+ours have their jitter. The peers look at once and then at a fixed interval, as their triggers do; 60 s is the default
+of most, 30 s of Databricks. ``python -m bench.schedule_sim`` searches for the parameters of a frugal schedule.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def watch_by(schedule: Any, lengths: Sequence[float], seed: int) -> tuple[float,
     :param seed: of its jitter.
     """
     random.seed(seed)
-    return watch(lengths, lambda: float(schedule.first_delay(0.0)), schedule.delay)
+    return watch(lengths, lambda: float(schedule.first_delay(0.0)), schedule.next_delay)
 
 
 def watch_fixed(seconds: float, lengths: Sequence[float]) -> tuple[float, float]:
@@ -96,7 +96,7 @@ def measure(options: Options) -> list[Row]:
     from airflow_provider_freddy.core.schedule import ADAPTIVE, THRIFTY
 
     count = 500 if options.quick else 6000
-    rows = []
+    rows: list[Row] = []
     for mix, (median, sigma) in MIXES.items():
         results: dict[str, list[tuple[float, float]]] = {}
         for seed in range(options.rounds):

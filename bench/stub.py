@@ -158,10 +158,11 @@ class Answers:
             self._journal.cancelled.add(response_id)
             return 200, {"id": response_id, "object": "response", "status": "cancelled", "cancelledAt": 1735689610}
         first = self._journal.first_look.setdefault(response_id, now)
+        began = int(time.time() - (now - first))
         status = "cancelled" if response_id in self._journal.cancelled else "processing"
         if kind == "dur" and now - first >= int(rest.partition("-")[0]) / 1000:
             status = "completed"
-        return 200, {"id": response_id, "status": status, "createdAt": 1735689600, "startedAt": 1735689601, **_MORE}
+        return 200, {"id": response_id, "status": status, "createdAt": began, "startedAt": began, **_MORE}
 
 
 class Connection(asyncio.Protocol):

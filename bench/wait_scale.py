@@ -1,10 +1,10 @@
 """
 Many triggers in one event loop, each polling every 5 s.
 
-A fresh process for each sample: it starts the triggers spread over 5 s, lets them run in, and is then watched for 12 s.
-*Late* is the time between two polls of one trigger, seen by the server, minus 5 s; for that our schedule's jitter is
-switched off. *Lag* is by how much a 100 ms ticker in the same loop overshoots. Memory is that of the process beyond one
-whose triggers only sleep, libraries included. Connections come from environment variables.
+A fresh process for each sample: it starts the triggers spread over 5 s, lets them run in, and is then watched for 12
+s. *Late* is the time between two polls of one trigger, seen by the server, minus 5 s; for that our schedule's jitter
+is switched off. *Lag* is by how much a 100 ms ticker in the same loop overshoots. Memory is that of the process
+beyond one whose triggers only sleep, libraries included. Connections come from environment variables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from bench.child import call
 from bench.options import Options

@@ -35,7 +35,7 @@ class _Floor(BaseTrigger):
     """A trigger that polls for ever."""
 
     def __init__(self, response_id: str, url: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.response_id = response_id
         self.url = url
 
@@ -138,10 +138,13 @@ def http_event(response_id: str, url: str) -> BaseTrigger:
 
 def databricks(response_id: str, url: str) -> BaseTrigger:
     """Return the trigger of the deferrable Databricks operators."""
-    from airflow.providers.databricks.triggers.databricks import DatabricksExecutionTrigger
+    from airflow.providers.databricks.triggers import databricks as provider
 
     number = int(response_id.rpartition("-")[2])
-    return DatabricksExecutionTrigger(number, "databricks_default", polling_period_seconds=int(PERIOD))
+    trigger: BaseTrigger = provider.DatabricksExecutionTrigger(
+        number, "databricks_default", polling_period_seconds=int(PERIOD)
+    )
+    return trigger
 
 
 MAKERS: dict[str, Callable[[str, str], BaseTrigger]] = {
