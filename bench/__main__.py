@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -76,4 +77,6 @@ def _description(text: str | None) -> str:
 
 
 if __name__ == "__main__":
+    # By default it ends Python at once, and the processes of the measurement under way would be left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(main())
