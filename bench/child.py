@@ -78,12 +78,21 @@ def call(
             except subprocess.TimeoutExpired:
                 pass
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                _end(process)
         if not result.exists():
             raise ChildError(f"{function}{arguments}: no result.\n{output.read_text(errors='replace')[-2000:]}")
         return json.loads(result.read_text())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        # First in good order: it may have started a whole Airflow.
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def main() -> None:
