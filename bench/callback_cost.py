@@ -64,7 +64,7 @@ def measure(options: Options) -> list[Row]:
 
     :param options: rounds, and the interpreter.
     """
-    found = call("bench.callback_cost:fail_tasks", options.rounds, python=options.plain_python, timeout=540)
+    found = call("bench.callback_cost:fail_tasks", options.rounds, python=options.plain_python)
     titles = {
         "raised": ("exception to DELETE, ms", [Goal(at_most=5)]),
         "callback": ("of it since the callbacks began", []),

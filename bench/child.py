@@ -49,7 +49,7 @@ def call(
     function: str,
     *arguments: Any,
     more: Mapping[str, str] | None = None,
-    timeout: float = 300,
+    timeout: float = 900,
     python: str = sys.executable,
 ) -> Any:
     """

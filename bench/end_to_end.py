@@ -85,7 +85,7 @@ def measure(options: Options) -> list[Row]:
 
     :param options: rounds, and the interpreter.
     """
-    found = call("bench.end_to_end:run_tasks", options.rounds, python=options.plain_python, timeout=540)
+    found = call("bench.end_to_end:run_tasks", options.rounds, python=options.plain_python)
     peer = "defer and resume (HttpSensor)"
     return [
         Row(

@@ -47,7 +47,7 @@ def ratio(value: float) -> str:
     """
     if value <= 0:
         return "0"
-    return f"1/{number(1 / value)}" if value < 0.5 else f"{number(value)} x"
+    return f"1/{1 / value:,.3g}" if value < 0.5 else f"{value:,.3g} x"
 
 
 def summary(samples: Sequence[float]) -> str:
@@ -80,7 +80,7 @@ class Goal:
         limit = self.at_most if self.at_most is not None else self.at_least
         assert limit is not None
         sign = "<=" if self.at_most is not None else ">="
-        return f"{sign} {ratio(limit)} of {self.of}" if self.of else f"{sign} {number(limit)}"
+        return f"{sign} {ratio(limit)} of {self.of}" if self.of else f"{sign} {limit:,g}"
 
     def holds(self, ours: float, peers: Mapping[str, float]) -> bool:
         """
