@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import inspect
 import resource
 import ssl
 import sys
@@ -34,7 +35,6 @@ THREADS = "16 threads x HttpHook"
 KEEPING = "the same, replies kept"
 ASYNC = "HttpAsyncHook session"
 FLOOR = "16 threads x http.client"
-LIMIT = 64
 THREAD_COUNT = 16
 
 
@@ -221,14 +221,22 @@ def _column(samples: Samples, key: str) -> dict[str, list[float]]:
     return {way: [found[key] for found in rounds] for way, rounds in samples.items()}
 
 
+def _limit() -> int:
+    """Return how many connections the provider says it opens at the most."""
+    from airflow_provider_freddy.hooks.freddy import FreddyHook
+
+    return int(inspect.signature(FreddyHook.cancel_responses).parameters["concurrency"].default)
+
+
 def _rows(title: str, samples: Samples, link: str) -> Iterator[Row]:
+    limit = _limit()
     goals: dict[tuple[str, str], list[Goal]] = {
         ("slow", "seconds"): [Goal(at_most=0.75)],
-        ("slow", "connections"): [Goal(at_most=LIMIT)],
+        ("slow", "connections"): [Goal(at_most=limit)],
         ("secure", "seconds"): [Goal(at_most=1 / 80, of=THREADS)],
         ("secure", "megabytes"): [Goal(at_most=1 / 60, of=KEEPING)],
         ("secure", "cpu"): [Goal(at_most=1 / 3, of=ASYNC)],
-        ("secure", "connections"): [Goal(at_most=LIMIT)],
+        ("secure", "connections"): [Goal(at_most=limit)],
     }
     units = {"seconds": "s", "cpu": "CPU s", "megabytes": "memory, MB", "connections": "connections"}
     for key, unit in units.items():
