@@ -33,7 +33,7 @@ def test_a_trigger_is_built_anew_from_what_it_serializes_and_that_holds_no_secre
         "started_at": 1700000000.5,
         "deadline": 1800000000.25,
         "cancel": True,
-        "keep_when_given_up": False,
+        "keep_when_given_up": True,
         "end_task_on": ["completed"],
         "xcoms": ["return_value"],
     }
