@@ -48,6 +48,10 @@ def test_it_leaves_nothing_running(
     dag_id: str, exit_code: int, started: int, environ: dict[str, str], fake_freddy: FakeFreddy
 ) -> None:
     environ = {**environ, "AIRFLOW_CONN_FREDDY_DEFAULT": fake_freddy.connection_json()}
+    if dag_id == "freddy_deferrable":
+        # It waits for both.
+        fake_freddy.next_response(duration=3)
+        fake_freddy.next_response(duration=3)
     result = airflow(["dags", "test", dag_id], environ)
     assert result.returncode == exit_code, result.stdout + result.stderr
     assert len(fake_freddy.responses) == started

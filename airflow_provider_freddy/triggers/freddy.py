@@ -186,6 +186,9 @@ class ResponseTrigger(BaseTrigger):
 
     async def _pushed(self, xcoms: Mapping[str, Any]) -> bool:
         """Push what the task would have pushed; if that does not work, the task has to."""
+        if self.task_instance is None:
+            # dag.test() runs triggers without one.
+            return False
         try:
             for key, value in xcoms.items():
                 await push_xcom_from_trigger(self.task_instance, key, value)

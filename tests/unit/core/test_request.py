@@ -77,7 +77,9 @@ def test_a_field_is_not_given_twice(name):
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, b"bytes", math.nan, math.inf, {("a", "b"): 1}, [[object()]]], ids=repr
+    "value",
+    [object(), {1, 2}, b"bytes", math.nan, math.inf, {("a", "b"): 1}, [[object()]]],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_parameter_that_json_cannot_hold_is_refused_before_anything_is_sent(value):
     with pytest.raises(ValueError, match="JSON"):

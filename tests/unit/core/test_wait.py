@@ -44,7 +44,7 @@ def test_a_wanted_status_ends_the_wait_and_others_do_not():
     assert waiting.judge(response("in_progress")) == response("in_progress")
 
 
-@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("kind", sorted(PASSING))
 @pytest.mark.parametrize("tolerated", [0, 1, 5])
 def test_so_many_failed_looks_in_a_row_are_tolerated_and_not_one_more(kind, tolerated):
     waiting = wait(tolerated_failures=tolerated)

@@ -207,7 +207,7 @@ def test_a_compressed_body_that_unfolds_without_end_is_not_read_to_its_end(new_h
     assert "4 MiB" in answer.message
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]], ids=["none", "cut off"])
 def test_a_compressed_body_that_is_broken_means_the_same(new_hook, raw_server, body):
     server = raw_server(http_reply(body, Content_Encoding="gzip"))
     hook = new_hook(host=server.url)

@@ -100,7 +100,7 @@ def test_a_compressed_body_that_unfolds_without_end_is_not_read_to_its_end(new_h
         new_hook(host=server.url).get_response("resp_1", budget=30)
 
 
-@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip at all", gzip.compress(b"x" * 1000)[:-9]], ids=["none", "cut off"])
 def test_a_compressed_body_that_is_broken_is_a_clear_exception(new_hook, raw_server, body):
     server = raw_server(http_reply(body, Content_Encoding="gzip"))
     with pytest.raises(FreddyError, match="GET"):
