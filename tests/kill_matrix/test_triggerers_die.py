@@ -1,0 +1,37 @@
+"""Triggerers are stopped, killed, frozen and taken over from while tasks wait in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from . import deeds
+from .conftest import cells
+from .paths import WHILE_TRIGGERERS_DIE, Path
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
+
+
+@cells([path for path in WHILE_TRIGGERERS_DIE if path.row != "9i"])
+def test_nothing_is_left_running_and_nothing_wanted_cancelled_when_a_task(
+    measure: Callable, path: Path, style: str, variant: str
+) -> None:
+    measure(path, style)
+
+
+NOT_PICKED_UP = [path for path in WHILE_TRIGGERERS_DIE if path.row == "9i"]
+# No user has marked anything, so the API server knows of nothing, and the trigger was never started.
+UNCOVERED = [path for path in NOT_PICKED_UP if "times out" in path.name]
+
+
+@cells([path for path in NOT_PICKED_UP if path not in UNCOVERED])
+def test_nothing_is_left_running_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
+    measure(path, style, prepare=deeds.stop_triggerers)
+
+
+@cells(UNCOVERED, "", "guarded")
+def test_only_a_guarded_dag_leaves_nothing_running_after_a_task(
+    measure: Callable, path: Path, style: str, variant: str
+) -> None:
+    measure(path, style, variant, leaks=variant != "guarded", prepare=deeds.stop_triggerers)
