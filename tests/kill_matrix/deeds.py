@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -49,14 +50,21 @@ def execution_timeout(cell: Cell) -> float:
 
 
 def dagrun_timeout(cell: Cell) -> float:
-    run = cell.airflow._get(f"dags/{cell.dag_id}/dagRuns/{cell.run_id}")
-    from datetime import datetime
+    return _start_of_run(cell, "start_date") + (15 if cell.style == "today" else 10)
 
-    return datetime.fromisoformat(run["start_date"]).timestamp() + (15 if cell.style == "today" else 10)
+
+def _start_of_run(cell: Cell, name: str) -> float:
+    run = cell.airflow._get(f"dags/{cell.dag_id}/dagRuns/{cell.run_id}")
+    return datetime.fromisoformat(run[name]).timestamp()
 
 
 def nothing(cell: Cell) -> float:
+    """Leave it to the task, which breaks soon after it has started its response."""
     return cell.response().created_at
+
+
+def deadline(cell: Cell) -> float:
+    return _start_of_run(cell, "queued_at") + 12
 
 
 # -- a user ----------------------------------------------------------------------------------------------------
@@ -82,10 +90,10 @@ def clear_on_the_command_line(cell: Cell) -> float:
     return time.time()
 
 
-def delete_run(cell: Cell) -> float:
-    url = f"{cell.airflow.url}/api/v2/dags/{cell.dag_id}/dagRuns/{cell.run_id}"
+def delete_dag(cell: Cell) -> float:
     moment = time.time()
-    assert requests.delete(url, timeout=30).ok
+    answer = requests.delete(f"{cell.airflow.url}/api/v2/dags/{cell.dag_id}", timeout=30)
+    assert answer.ok, answer.text
     return moment
 
 

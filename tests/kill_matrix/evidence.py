@@ -48,24 +48,32 @@ def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, h
 
 def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it_ended: str) -> str:
     text = "\n".join(lines)
+    if "Deadline of run" in text:
+        return "deadline callback"
     if place == "trigger":
-        return "trigger's on_kill" if "The task ends before" in text else "trigger's deadline"
+        return _by(
+            text, [("The task ends before", "trigger's on_kill"), (_TIME_IS_OVER, "trigger's deadline")], "trigger"
+        )
     if place == "DAG processor":
-        return "DAG callback" if "Freddy callback for run " in text else "task callback in the DAG processor"
-    if place == "task":
-        if f"attempt={try_number}.log" not in file.name:
-            return "next try"
-        if "Left by an earlier try" in text:
-            return "next try"
-        if "baseline callback" in text:
-            return "callback"
-        first = lines[0]
-        if "The time for response" in first:
-            return "trigger's deadline"
-        if "The task ends before" in first:
-            return "kill hook" if how_it_ended == "killed" else "task itself"
-        return "callback in the task's process" if "Freddy callback for" in first else "task itself"
-    return place
+        return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
+    if place != "task":
+        return place
+    if f"attempt={try_number}.log" not in file.name or "Left by an earlier try" in text:
+        return "next try"
+    steps = [
+        ("baseline callback", "callback"),
+        (_TIME_IS_OVER, "trigger's deadline"),
+        ("The task ends before", "kill hook" if how_it_ended == "killed" else "task itself"),
+        ("Freddy callback for", "callback in the task's process"),
+    ]
+    return _by(lines[0], steps, "task itself")
+
+
+_TIME_IS_OVER = "The time for response"
+
+
+def _by(text: str, words: list[tuple[str, str]], otherwise: str) -> str:
+    return next((name for said, name in words if said in text), otherwise)
 
 
 def _try_of(freddy: FakeFreddy, response_id: str) -> int:

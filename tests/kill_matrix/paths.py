@@ -93,9 +93,11 @@ WHILE_IT_WAITS = [
          in_make_test=IN_TRIGGERER),
     Path("9b", "runs into Airflow's own time limit of a deferral", deeds.nothing, IN_TRIGGERER, "trigger_timeout",
          within=40, prepared=True),
-    Path("9c", "has its run deleted", deeds.delete_run, IN_TRIGGERER, state=""),
+    Path("9c", "has its DAG deleted", deeds.delete_dag, IN_TRIGGERER, "deleted", state=""),
     Path("9h", "is marked failed just before it is deferred", deeds.mark("failed"), IN_TRIGGERER, "slow",
          prepared=True, in_make_test=IN_TRIGGERER),
+    Path("10", "is in a run that misses its deadline", deeds.deadline, kind="deadline",
+         state={OPERATOR: "failed", DEFERRABLE: "failed", FUNCTION: "success"}, in_make_test=(OPERATOR,)),
     Path("13d", "has its worker told to stop", deeds.tell_supervisor_to_stop, IN_WORKER, told="killed",
          # Airflow does not tell a function to stop: this one sees that its response has ended, and ends too.
          state={OPERATOR: "failed", FUNCTION: "success"}, in_make_test=(FUNCTION,)),

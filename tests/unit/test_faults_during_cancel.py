@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -75,9 +76,6 @@ def hooks(fake_freddy, monkeypatch, caplog):
         return response.id
 
     def on_kill(response_id):
-        async def still_wanted(*_):
-            return False
-
         async def killed():
             trigger = ResponseTrigger(response_id, "org_fake", cancel=True)
             trigger.task_instance = ti
@@ -89,7 +87,7 @@ def hooks(fake_freddy, monkeypatch, caplog):
             # Let the session be closed, which is otherwise kept for the next trigger.
             await asyncio.sleep(0.05)
 
-        monkeypatch.setattr(trigger_module, "still_wanted", still_wanted)
+        monkeypatch.setattr(trigger_module, "still_wanted", AsyncMock(return_value=False))
         asyncio.run(killed())
 
     def watch(response_id):

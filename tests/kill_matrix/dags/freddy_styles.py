@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from airflow_provider_freddy.deadlines import cancel_responses_of_run
 from airflow_provider_freddy.guard import guard
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
@@ -105,6 +106,14 @@ DAG_KINDS: dict[str, dict[str, Any]] = {
     "short_run": {"dagrun_timeout": timedelta(seconds=10)},
     "fail_fast": {"fail_fast": True},
     "mapped": {},
+    "deleted": {},
+    "deadline": {
+        "deadline": DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(seconds=12),
+            callback=AsyncCallback(cancel_responses_of_run),
+        )
+    },
 }
 TASK_KINDS: dict[str, dict[str, Any]] = {
     "retry": ONE_RETRY,

@@ -1,0 +1,95 @@
+"""
+Write the results of the matrix into docs/guarantees.md, between its markers.
+
+``python -m tests.kill_matrix.report results.jsonl ...``
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "guarantees.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+STYLES = {
+    "operator": "operator in the worker",
+    "deferrable": "operator, deferrable",
+    "function": "plain `@task` function",
+    "today": "without this provider",
+}
+
+Results = list[dict[str, object]]
+
+
+def main(files: Iterable[str]) -> None:
+    """Read the results and write the page."""
+    results = [json.loads(line) for file in files for line in Path(file).read_text().splitlines()]
+    before, rest = PAGE.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{END}{after}")
+    print(tables(results))
+
+
+def tables(results: Results) -> str:
+    """Return all tables in Markdown."""
+    plain = [one for one in results if "watchdog off" not in str(one["variant"])]
+    without = [one for one in results if "watchdog off" in str(one["variant"])]
+    parts = [
+        f"{len(results)} measurements. {_count(results)}",
+        table("A task that waits for Freddy ...", plain, list(STYLES)),
+        "With the watchdog turned off:",
+        table("A task that waits for Freddy ...", without, ["operator", "function"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(title: str, results: Results, styles: list[str]) -> str:
+    """Return one table: a line for every path, a column for every style."""
+    lines = [
+        f"| | {title} | " + " | ".join(STYLES[style] for style in styles) + " |",
+        "| --- " * (len(styles) + 2) + "|",
+    ]
+    for row, path, variant in dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results):
+        cells = [
+            cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
+            for style in styles
+        ]
+        what = (
+            f"{path} ({variant.replace('watchdog off, ', '').replace('watchdog off', 'not guarded')})"
+            if variant
+            else path
+        )
+        lines.append(f"| {row} | {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(results: Results) -> str:
+    """Return what happened in all repeats of a cell."""
+    if not results:
+        return ""
+    parts = []
+    for outcome in dict.fromkeys(one["outcome"] for one in results):
+        same = [one for one in results if one["outcome"] == outcome]
+        if outcome == "cancelled":
+            seconds = [float(str(one["seconds"])) for one in same]
+            by = ", ".join(dict.fromkeys(str(one["by"]) for one in same))
+            parts.append(f"{by}: {statistics.median(seconds):.1f} s (max {max(seconds):.1f}), {len(same)} times")
+        else:
+            loud = f"**{outcome.lower()}**" if outcome != "kept" else "kept, as it should be"
+            parts.append(f"{loud}, {len(same)} times")
+    return "; ".join(parts)
+
+
+def _count(results: Results) -> str:
+    ours = [one for one in results if one["style"] != "today"]
+    left = [one for one in ours if one["outcome"] == "LEFT RUNNING"]
+    wrong = [one for one in ours if one["outcome"] not in {"LEFT RUNNING", "cancelled", "kept"}]
+    return f"With the provider, {len(left)} left a response running and {len(wrong)} ended otherwise than they should."
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
