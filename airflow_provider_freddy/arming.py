@@ -46,7 +46,8 @@ def arm(context: Mapping[str, Any]) -> None:
         elif not isinstance(callbacks, list | tuple):
             callbacks = [callbacks]
         if cancel_what_is_left not in callbacks:
-            setattr(task, name, [*callbacks, cancel_what_is_left])
+            first = [leave_to_retry] if name == "on_retry_callback" else []
+            setattr(task, name, [*first, *callbacks, cancel_what_is_left])
     # With dag.test() the tries of a task share the operator object.
     author = task.on_kill.author if isinstance(task.on_kill, KillHook) else task.on_kill
     task.on_kill = KillHook(TaskTry.of(context), author)
@@ -76,6 +77,19 @@ class KillHook:
             cancel_started_in_signal_handler(self.this_try, KILL_BUDGET)
         finally:
             self.author()
+
+
+def leave_to_retry(context: Mapping[str, Any]) -> None:
+    """
+    Take out of the hands of all retry callbacks what the operator has left to the next try.
+
+    :param context: the context that Airflow gives to a callback.
+    """
+    response_id = record.kept_by(TaskTry.of(context))
+    entry = record.started(response_id) if response_id else None
+    if entry is not None and entry.ending is None:
+        record.note_ending(entry.record.response_id, f"{response_id} is left to the next try (on_retry='resume')")
+        watchdog.release(entry.record.response_id)
 
 
 def cancel_what_is_left(context: Mapping[str, Any]) -> None:

@@ -21,6 +21,12 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.freddy"]}],
         "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.freddy"]}],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.freddy"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.triggers.freddy", f"{package}.triggers.cancel"],
+            }
+        ],
         "config": {
             "freddy": {
                 "description": "Settings of the Freddy provider.",

@@ -22,6 +22,8 @@ from airflow_provider_freddy.version_compat import begun_in_another_process, tas
 
 #: Key of the XCom and of the task state store.
 RECORD_KEY = "freddy_responses"
+#: Key of the task state store for the response that a failed try has left to its retry.
+KEPT_KEY = "freddy_kept_for_retry"
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +126,41 @@ def forget_earlier_tries(context: Mapping[str, Any], settled: Iterable[str]) -> 
         kept = [entry for entry in left_by_earlier_tries(context) if entry.response_id not in gone]
         own = [entry.record for entry in record.started_by(TaskTry.of(context))]
         _write_store(task_state_store(context), [*kept, *own])
+
+
+def keep_for_retry(context: Mapping[str, Any], response_id: str) -> bool:
+    """
+    Write, while the failing try still can, that its retry may wait for its response.
+
+    :param context: the context of the failing task.
+    :param response_id: the response.
+    :return: whether there is a place for it (Airflow 3.3+).
+    """
+    store = task_state_store(context)
+    if store is None:
+        return False
+    ti = context["ti"]
+    # A clear gives a task instance more tries, a retry does not: that tells the two apart.
+    store.set(KEPT_KEY, {"response_id": response_id, "try_number": ti.try_number, "max_tries": ti.max_tries})
+    return True
+
+
+def kept_for_retry(context: Mapping[str, Any]) -> RecordedResponse | None:
+    """
+    Return what the last try has left to this one; ``None`` if this one comes of a clear or a kill.
+
+    :param context: the context of the running task.
+    """
+    store = task_state_store(context)
+    kept = store.get(KEPT_KEY) if store is not None and context["ti"].try_number > 1 else None
+    ti = context["ti"]
+    if not isinstance(kept, Mapping) or (kept.get("try_number"), kept.get("max_tries")) != (
+        ti.try_number - 1,
+        ti.max_tries,
+    ):
+        return None
+    entries = {entry.response_id: entry for entry in left_by_earlier_tries(context)}
+    return entries.get(str(kept.get("response_id")))
 
 
 def recorded_by_try(context: Mapping[str, Any], *, ask_store: bool) -> list[RecordedResponse]:

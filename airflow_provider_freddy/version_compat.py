@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import sys
@@ -180,23 +181,56 @@ def can_end_in_triggerer(task: Any, *operator_classes: type) -> bool:
     """
     Tell whether a deferred task may succeed in the triggerer: whether nothing is left to do in a worker.
 
-    :param task: the running operator.
+    :param task: the operator.
     :param operator_classes: the classes of ours that it is one of; what is derived from them resumes in a worker.
     """
     # Below 3.3 a trigger cannot push XComs, and those of Airflow's own event arrive as JSON text.
-    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes or _has_foreign_listeners():
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes:
         return False
-    return not (
-        task.outlets
-        or task.on_success_callback
-        or getattr(task, "_post_execute_hook", None)
-        or getattr(task, "returns_dag_result", False)
-        or any(True for _ in task.iter_mapped_dependants())
-    )
+    hooks = (getattr(task, "_pre_execute_hook", None), getattr(task, "_post_execute_hook", None))
+    return not (task.outlets or task.on_success_callback or any(hooks) or getattr(task, "returns_dag_result", False))
 
 
-def _has_foreign_listeners() -> bool:
-    """Tell whether a listener of somebody else may want to see the task succeed: none is called in a triggerer."""
+#: What templates may use that are rendered in the triggerer: everything that is at hand there. The rest asks Airflow,
+#: and a question that the triggerer does not know (``ti.xcom_pull`` is one) is never answered (3.3.2).
+_AT_HAND_IN_TRIGGERER = frozenset(
+    {"dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "logical_date", "macros", "params"}
+    | {"run_id", "ts", "ts_nodash"}
+)
+
+
+def can_start_in_triggerer(task: Any, *operator_classes: type) -> bool:
+    """
+    Tell whether a task may be given to the triggerer without a worker before it (Airflow 3.3+ renders templates there).
+
+    :param task: the operator.
+    :param operator_classes: the classes of ours that it is one of; what is derived from them starts in a worker.
+    """
+    # Airflow's own limit for a task that starts so cannot tell execution_timeout from the sensor's timeout.
+    in_worker = (task.execution_timeout, task.on_execute_callback, getattr(task, "_pre_execute_hook", None))
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes or any(in_worker):
+        return False
+    return all(_is_rendered_in_triggerer(getattr(task, name)) for name in task.template_fields)
+
+
+def _is_rendered_in_triggerer(value: Any) -> bool:
+    if value is None or (isinstance(value, str) and "{" not in value):
+        return True
+    if not isinstance(value, str):
+        return False
+    import jinja2
+    from jinja2 import meta
+
+    try:
+        used = meta.find_undeclared_variables(jinja2.Environment().parse(value))
+    except jinja2.TemplateSyntaxError:
+        return False
+    return used <= _AT_HAND_IN_TRIGGERER
+
+
+@functools.cache
+def has_listeners() -> bool:
+    """Tell whether a listener of somebody else may want to see tasks succeed: none is called in a triggerer."""
     from airflow.providers.common.compat.sdk import get_listener_manager
 
     found = get_listener_manager().pm.get_plugins()
@@ -219,12 +253,18 @@ async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> No
 
     ti = task_instance
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    await XCom.aset(key=key, value=value, **where)
+    # What a downstream task that is expanded over the value asks for.
+    length = len(value) if key == "return_value" and isinstance(value, Mapping) else None
+    await XCom.aset(key=key, value=value, _mapped_length=length, **where)
 
 
 def in_api_server() -> bool:
-    """Tell, from where plugins are loaded on, whether this is the process that serves UI and REST API (Airflow 3)."""
-    return "airflow.api_fastapi.core_api.app" in sys.modules
+    """
+    Tell whether this is a process that serves UI and REST API (Airflow 3), from its command line.
+
+    What it has imported does not tell: ``dag.test()`` and the triggerer have parts of the same server inside.
+    """
+    return any(word == "api-server" or word.startswith("airflow.api_fastapi.main") for word in sys.argv)
 
 
 def xcoms_in_database(dag_id: str, run_id: str, key: str, task_id: str | None, map_index: int) -> list[Any]:

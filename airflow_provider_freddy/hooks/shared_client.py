@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +22,7 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.version_compat import run_in_thread
+from airflow_provider_freddy.version_compat import run_in_thread, states_of_run
 
 if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
@@ -204,6 +205,9 @@ class SharedClient:
         hook = FreddyHook(self.freddy_conn_id)
         try:
             await run_in_thread(hook.resolve)
+            if self._settings is None:
+                # Not waited for: only a kill or the end of a task needs it.
+                self._keep(asyncio.ensure_future(_wake_airflow(self.freddy_conn_id)))
             if hook.settings != self._settings or self._exchange is None:
                 sender = await AsyncTransport(hook.settings).open()
                 replaced, self._exchange = self._exchange, AsyncExchange(sender, pace=self.pace)
@@ -282,6 +286,18 @@ async def shared_client(freddy_conn_id: str) -> AsyncGenerator[SharedClient, Non
 def _end_sleep(sleeper: asyncio.Future[None]) -> None:
     if not sleeper.done():
         sleeper.set_result(None)
+
+
+async def _wake_airflow(freddy_conn_id: str) -> None:
+    """
+    Ask a fresh triggerer its first question before one is urgent.
+
+    Airflow builds what answers it only then, which takes 4 to 20 s (3.3.2). The look-up of a connection is such a
+    question, unless it is found in the environment.
+    """
+    if f"AIRFLOW_CONN_{freddy_conn_id.upper()}" in os.environ:
+        with suppress(Exception):
+            await run_in_thread(lambda: states_of_run("none", "none"))
 
 
 async def _close_later(exchange: AsyncExchange) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import (
@@ -26,7 +27,7 @@ from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early,
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.polling import Poller
-from airflow_provider_freddy.version_compat import can_end_in_triggerer, task_state_store
+from airflow_provider_freddy.version_compat import can_end_in_triggerer, can_start_in_triggerer, task_state_store
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -54,6 +55,9 @@ class ResponseStatusSensor(BaseSensorOperator):
         by default.
     :param poll_interval: how often a deferred sensor looks: ``adaptive`` (default: soon at first, then rarer),
         ``thrifty``, or seconds. In poke and reschedule mode it is ``poke_interval``.
+    :param start_in_triggerer: whether a deferred sensor may start in the triggerer, without a worker (Airflow 3.3+); on
+        by default. It does if its templates use only what a triggerer has at hand, ``params`` and ``dag_run`` for
+        example: an XCom has to be read in a worker, and so has one with an ``execution_timeout`` to start there.
     :param end_in_triggerer: whether a deferred sensor that has seen what it waits for may end in the triggerer,
         without a worker (Airflow 3.3+); on by default. A sensor with outlets or with a success callback resumes in a
         worker anyhow, and so does one that fails. So does it where a listener of a plugin may
@@ -74,6 +78,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
+        start_in_triggerer: bool = True,
         end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -91,6 +96,8 @@ class ResponseStatusSensor(BaseSensorOperator):
         self.poll_interval = poll_interval
         self.end_in_triggerer = end_in_triggerer
         self._poller: Poller | None = None
+        if deferrable and start_in_triggerer:
+            self._start_in_triggerer()
 
     def execute(self, context: Context) -> Any:
         """
@@ -107,26 +114,40 @@ class ResponseStatusSensor(BaseSensorOperator):
 
         ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
         until = deadline(min(ends))
-        from_trigger = self.end_in_triggerer and can_end_in_triggerer(
-            self, ResponseStatusSensor, ResponseCancelledSensor
-        )
-        trigger = ResponseTrigger(
-            response_id=self._checked_response_id(),
-            organization_id=self.organization_id,
-            freddy_conn_id=self.freddy_conn_id,
-            wanted=self.status,
-            poll_interval=self.poll_interval,
-            tolerated_failures=self.tolerated_failures,
-            deadline=until,
-            end_task_on=self._good_ends() if from_trigger else [],
-            xcoms=["return_value"] if self.do_xcom_push else [],
-        )
+        arguments = {**self._trigger_arguments(), "response_id": self._checked_response_id(), "deadline": until}
+        trigger = ResponseTrigger(**arguments)
         return self.defer(
             trigger=trigger,
             method_name="execute_complete",
             kwargs={"timed_out": ends[0] <= ends[1]},
             timeout=backstop(until),
         )
+
+    def _start_in_triggerer(self) -> None:
+        if not can_start_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor):
+            return
+        from airflow.triggers.base import StartTriggerArgs
+
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="airflow_provider_freddy.triggers.freddy.ResponseTrigger",
+            trigger_kwargs=self._trigger_arguments(),
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        ends_here = self.end_in_triggerer and can_end_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor)
+        return {
+            "response_id": self.response_id,
+            "organization_id": self.organization_id,
+            "freddy_conn_id": self.freddy_conn_id,
+            "wanted": self.status,
+            "poll_interval": self.poll_interval,
+            "tolerated_failures": self.tolerated_failures,
+            "end_task_on": self._good_ends() if ends_here else [],
+            "xcoms": ["return_value"] if self.do_xcom_push else [],
+        }
 
     def execute_complete(self, context: Context, event: Any = None, timed_out: bool = True) -> Any:
         """

@@ -19,7 +19,7 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSIN
 from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom_from_trigger
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
 
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
 #: what is shielded from that goes on.
@@ -47,6 +47,7 @@ class ResponseTrigger(BaseTrigger):
     :param deadline: when the wait is over whatever the response does, seconds since 1970; never by default.
     :param cancel: whether the response belongs to the task, so that it is cancelled at the deadline, when the wait is
         given up, and when the task is killed.
+    :param keep_when_given_up: whether it is kept all the same when the wait is given up: a retry may take it over.
     :param end_task_on: the statuses with which the trigger ends the task successfully by itself; with all others
         the task resumes in a worker.
     :param xcoms: what it then pushes: ``return_value``, ``status``, ``usage``.
@@ -63,6 +64,7 @@ class ResponseTrigger(BaseTrigger):
         started_at: float | None = None,
         deadline: float | None = None,
         cancel: bool = False,
+        keep_when_given_up: bool = False,
         end_task_on: Sequence[str] = (),
         xcoms: Sequence[str] = (),
     ) -> None:
@@ -76,6 +78,7 @@ class ResponseTrigger(BaseTrigger):
         self.started_at = started_at
         self.deadline = deadline
         self.cancel = cancel
+        self.keep_when_given_up = keep_when_given_up
         self.end_task_on = list(end_task_on)
         self.xcoms = list(xcoms)
 
@@ -83,7 +86,7 @@ class ResponseTrigger(BaseTrigger):
         """Return class and arguments, from which any triggerer builds the trigger anew."""
         names = (
             "response_id", "organization_id", "freddy_conn_id", "wanted", "poll_interval", "tolerated_failures",
-            "started_at", "deadline", "cancel", "end_task_on", "xcoms",
+            "started_at", "deadline", "cancel", "keep_when_given_up", "end_task_on", "xcoms",
         )  # fmt: skip
         return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {name: getattr(self, name) for name in names}
 
@@ -104,6 +107,13 @@ class ResponseTrigger(BaseTrigger):
 
     # -- the wait ------------------------------------------------------------------------------------------
 
+    def _deadline(self) -> float | None:
+        """Return the deadline; a task that starts in the triggerer has only Airflow's own, which Airflow sets here."""
+        if self.deadline is not None:
+            return self.deadline
+        limit = getattr(self, "timeout_after", None)
+        return limit.timestamp() if limit is not None else None
+
     async def _wait(self, client: SharedClient) -> tuple[WaitEnd, ModelResponse | None]:
         wait = StatusWait(
             self.response_id,
@@ -112,7 +122,7 @@ class ResponseTrigger(BaseTrigger):
             tolerated_failures=self.tolerated_failures,
             passing=_PASSING,
         )
-        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self.deadline)
+        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self._deadline())
         while await times.until_next(wait):
             answer = await client.look(self.response_id, self.organization_id)
             times.note(answer)
@@ -135,7 +145,7 @@ class ResponseTrigger(BaseTrigger):
         self, client: SharedClient, reason: EndReason, why: str, kind: ProblemKind | None = None
     ) -> WaitEnd:
         """End the wait, and the response if it belongs to the task; say what became of it."""
-        if not self.cancel:
+        if not self.cancel or (reason is EndReason.GAVE_UP and self.keep_when_given_up):
             return WaitEnd(reason, self.response_id, message=f"{why} It was left alone.", kind=kind)
         outcome = await self._cancel(client, CANCEL_SECONDS)
         if isinstance(outcome, CancelResult):
@@ -145,7 +155,7 @@ class ResponseTrigger(BaseTrigger):
         return WaitEnd(reason, self.response_id, message=f"{why} IT MAY STILL RUN AND COST MONEY. {outcome}", kind=kind)
 
     async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
-        if response is not None and response.status in self.end_task_on:
+        if response is not None and response.status in self.end_task_on and not await asyncio.to_thread(has_listeners):
             values = {
                 "return_value": response.as_dict(),
                 "status": response.status,

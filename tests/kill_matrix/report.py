@@ -58,13 +58,14 @@ def table(title: str, results: Results, styles: list[str]) -> str:
             cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
             for style in styles
         ]
-        what = (
-            f"{path} ({variant.replace('watchdog off, ', '').replace('watchdog off', 'not guarded')})"
-            if variant
-            else path
-        )
-        lines.append(f"| {row} | {what} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row} | {path}{_in_words(str(variant))} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _in_words(variant: str) -> str:
+    if "guarded" in variant:
+        return ", in a guarded DAG"
+    return ", in a DAG that is not guarded" if variant else ""
 
 
 def cell(results: Results) -> str:
