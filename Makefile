@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test lint venv constraints clean
+.PHONY: demo test kill-matrix lint venv constraints clean
 
 venv: $(VENV)/.installed
 
@@ -25,6 +25,14 @@ demo: venv
 
 test: venv lint
 	$(VENV)/bin/python -m pytest
+
+# Every way a task can stop, in every style, REPEAT times over: about 40 minutes each. It writes docs/guarantees.md.
+REPEAT ?= 1
+RESULTS ?= kill-matrix.jsonl
+kill-matrix: venv
+	rm -f $(RESULTS)
+	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix; \
+		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
 lint: venv
 	$(VENV)/bin/ruff check .

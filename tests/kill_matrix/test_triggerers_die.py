@@ -27,11 +27,11 @@ UNCOVERED = [path for path in NOT_PICKED_UP if "times out" in path.name]
 
 @cells([path for path in NOT_PICKED_UP if path not in UNCOVERED])
 def test_nothing_is_left_running_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
-    measure(path, style, prepare=deeds.stop_triggerers)
+    measure(path, style, before=deeds.stop_triggerers)
 
 
 @cells(UNCOVERED, "", "guarded")
 def test_only_a_guarded_dag_leaves_nothing_running_after_a_task(
     measure: Callable, path: Path, style: str, variant: str
 ) -> None:
-    measure(path, style, variant, leaks=variant != "guarded", prepare=deeds.stop_triggerers)
+    measure(path, style, variant, leaks=variant != "guarded", before=deeds.stop_triggerers)
