@@ -82,10 +82,20 @@ def airflow(freddy: FakeFreddy, dags_folder: File, settings: dict[str, str]) -> 
         nothing_hangs(local, dags_folder)
 
 
+AFTERWARDS = """
+from airflow.sdk import DAG, task
+
+with DAG("afterwards", schedule=None):
+    @task
+    def say():
+        print("fine")
+    say()
+"""
+
+
 def nothing_hangs(airflow: LocalAirflow, dags_folder: File) -> None:
     """Check, after all deeds, that a changed DAG file is still parsed, a task still run, and no question unanswered."""
-    text = "from airflow.sdk import DAG, task\nwith DAG('afterwards', schedule=None):\n    task(print)('fine')\n"
-    (dags_folder / "afterwards.py").write_text(text)
+    (dags_folder / "afterwards.py").write_text(AFTERWARDS)
     airflow.wait_for_dag("afterwards", timeout=60)
     run_id = airflow.trigger("afterwards")
     assert airflow.wait_for_run("afterwards", run_id, 90) == "success"

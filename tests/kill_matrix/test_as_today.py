@@ -7,14 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import RESULTS, cells
+from .conftest import cells
 from .paths import TODAY, WHILE_IT_WAITS, Path
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not RESULTS, reason="measured by make kill-matrix"),
-]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 #: The deeds after which its callback is called, or somebody goes on waiting for the response.
 COVERED = {"fails on its last try", "runs into its execution_timeout"}
@@ -33,9 +29,7 @@ LEAKS = {
 
 def of_today(names: set[str]) -> list[Path]:
     return [
-        dataclasses.replace(path, styles=(TODAY,), in_make_test=(TODAY,))
-        for path in WHILE_IT_WAITS
-        if path.name in names
+        dataclasses.replace(path, styles=(TODAY,), in_make_test=()) for path in WHILE_IT_WAITS if path.name in names
     ]
 
 

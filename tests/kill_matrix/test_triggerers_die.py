@@ -20,18 +20,6 @@ def test_nothing_is_left_running_and_nothing_wanted_cancelled_when_a_task(
     measure(path, style)
 
 
-NOT_PICKED_UP = [path for path in WHILE_TRIGGERERS_DIE if path.row == "9i"]
-# No user has marked anything, so the API server knows of nothing, and the trigger was never started.
-UNCOVERED = [path for path in NOT_PICKED_UP if "times out" in path.name]
-
-
-@cells([path for path in NOT_PICKED_UP if path not in UNCOVERED])
+@cells([path for path in WHILE_TRIGGERERS_DIE if path.row == "9i"], "", "guarded")
 def test_nothing_is_left_running_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
-    measure(path, style, before=deeds.stop_triggerers)
-
-
-@cells(UNCOVERED, "", "guarded")
-def test_only_a_guarded_dag_leaves_nothing_running_after_a_task(
-    measure: Callable, path: Path, style: str, variant: str
-) -> None:
-    measure(path, style, variant, leaks=variant != "guarded", before=deeds.stop_triggerers)
+    measure(path, style, variant, before=deeds.stop_triggerers)
