@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test kill-matrix lint venv constraints clean
+.PHONY: demo test judges kill-matrix lint venv constraints clean
 
 venv: $(VENV)/.installed
 
@@ -33,6 +33,10 @@ kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+# What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
+judges: venv
+	$(VENV)/bin/python -m pytest tests/judges -m 'judges or not judges'
 
 lint: venv
 	$(VENV)/bin/ruff check .

@@ -81,10 +81,15 @@ def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedRe
     this_try = TaskTry.of(context)
     if this_try.try_number <= 1:
         return []
+    # A try may go on with what an earlier one has started: it belongs to that one now.
+    taken_over = {entry.record.response_id for entry in record.started_by(this_try)}
     return [
         entry
         for entry in read_entries(store.get(RECORD_KEY))
-        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number and entry.cancel_on_failure
+        if entry.started_in[:-1] == this_try[:-1]
+        and entry.try_number < this_try.try_number
+        and entry.cancel_on_failure
+        and entry.response_id not in taken_over
     ]
 
 

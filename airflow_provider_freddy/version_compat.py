@@ -15,6 +15,7 @@ _MAJOR, _MINOR = (int(part) for part in _airflow_version.split(".")[:2])
 
 AIRFLOW_V_3_0_PLUS = (_MAJOR, _MINOR) >= (3, 0)
 AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
+AIRFLOW_V_3_2_PLUS = (_MAJOR, _MINOR) >= (3, 2)
 AIRFLOW_V_3_3_PLUS = (_MAJOR, _MINOR) >= (3, 3)
 
 T = TypeVar("T")
@@ -69,6 +70,31 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     from_server = getattr(ti, "_ti_context_from_server", None)
     # Where Airflow does not tell, yes is the answer that only costs a question.
     return from_server is None or bool(getattr(from_server, "next_method", True))
+
+
+def airflow_stats() -> Any:
+    """
+    Return Airflow's ``Stats`` as this process has set it up.
+
+    Since 3.2 there are two of them: one is set up in the processes of tasks, the other everywhere else.
+    """
+    from airflow.providers.common.compat.sdk import Stats
+
+    module = sys.modules[Stats.__module__]
+    if not AIRFLOW_V_3_2_PLUS or getattr(module, "_factory", None) or getattr(Stats, "factory", None):
+        return Stats
+    from airflow.observability.stats import Stats as StatsOfCore
+
+    return StatsOfCore
+
+
+def only_this_process_has_run(ti: Any) -> bool:
+    """
+    Tell whether nobody but this process can have pushed an XCom of a task instance.
+
+    :param ti: the task instance that runs in this process (Airflow 3), or the key of any.
+    """
+    return hasattr(ti, "_ti_context_from_server") and not begun_in_another_process({"ti": ti})
 
 
 def watch_end_of_task(at_end: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ RUNS = [
     ("freddy_deferrable", 0, 2),
     ("freddy_bulk_cancel", 0, 3),
     ("freddy_teardown_sweep", 1, 2),
+    ("freddy_track_response", 1, 1),
 ]
 
 

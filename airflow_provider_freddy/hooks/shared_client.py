@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from airflow_provider_freddy import metrics
 from airflow_provider_freddy.core import failure
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.pace import Pace
@@ -118,6 +119,7 @@ class SharedClient:
             verify=verify,
         )
         outcome = await exchange.follow(steps, budget, response_id)
+        metrics.count_cancel(outcome, budget.seconds - budget.remaining)
         self.wake(response_id)
         return outcome
 

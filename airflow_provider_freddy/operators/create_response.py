@@ -29,6 +29,7 @@ from airflow_provider_freddy.exceptions import (
 )
 from airflow_provider_freddy.hooks.earlier_tries import take_over
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import Poller
 from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, state_of_running_task
@@ -70,6 +71,7 @@ class CreateResponseOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("inputs", "model", "organization_id", "freddy_conn_id", "parameters")
     template_fields_renderers = {"inputs": "json", "parameters": "json"}  # ruff: ignore[mutable-class-default]
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e8e4f8"
 
     def __init__(
@@ -127,6 +129,7 @@ class CreateResponseOperator(BaseOperator):
             )
             self._raise_if_killed()
             context["ti"].xcom_push(key="response_id", value=response.id)
+            push_link(context, hook, response.id, self.organization_id)
             if not self.wait_for_completion:
                 return response.as_dict()
             if self.deferrable and not response.is_final:

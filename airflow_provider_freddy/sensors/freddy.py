@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -26,8 +26,12 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES
 from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early, read_event
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import Poller
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, can_start_in_triggerer, task_state_store
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -65,12 +69,13 @@ class ResponseStatusSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e4f0f8"
 
     def __init__(
         self,
         *,
-        response_id: str | Mapping[str, Any],
+        response_id: str | Mapping[str, Any] | XComArg,
         status: str | Iterable[str] = COMPLETED,
         organization_id: str | None = None,
         freddy_conn_id: str = DEFAULT_CONN_ID,
@@ -114,7 +119,9 @@ class ResponseStatusSensor(BaseSensorOperator):
 
         ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
         until = deadline(min(ends))
-        arguments = {**self._trigger_arguments(), "response_id": self._checked_response_id(), "deadline": until}
+        response_id = self._checked_response_id()
+        push_link(context, self._hook(), response_id, self.organization_id)
+        arguments = {**self._trigger_arguments(), "response_id": response_id, "deadline": until}
         trigger = ResponseTrigger(**arguments)
         return self.defer(
             trigger=trigger,
@@ -190,6 +197,8 @@ class ResponseStatusSensor(BaseSensorOperator):
         response = self._look(context)
         if response is None:
             return False
+        if self._poller is not None:
+            push_link(context, self._poller.hook, response.id, self.organization_id)
         if response.status in self.status:
             return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
         if not response.is_final:
@@ -248,7 +257,7 @@ class ResponseCancelledSensor(ResponseStatusSensor):
     :param kwargs: everything else as in :class:`ResponseStatusSensor`, but for ``status``.
     """
 
-    def __init__(self, *, response_id: str | Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, response_id: str | Mapping[str, Any] | XComArg, **kwargs: Any) -> None:
         if "status" in kwargs:
             raise ValueError("ResponseCancelledSensor waits for 'cancelled'; ResponseStatusSensor takes a status.")
         super().__init__(response_id=response_id, status=CANCELLED, **kwargs)

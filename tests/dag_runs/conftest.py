@@ -15,6 +15,7 @@ from airflow_provider_freddy.testing import FakeFreddy
 class RunResult:
     """What became of a run."""
 
+    run_id: str
     state: str
     tasks: dict[str, str]
     log: str
@@ -57,6 +58,6 @@ def run_dag(
         with create_session() as session:
             rows = session.query(XComModel).filter_by(dag_id=dag_id, run_id=dag_run.run_id).all()
             xcoms = {(row.task_id, row.key, row.map_index): XComModel.deserialize_value(row) for row in rows}
-        return RunResult(str(dag_run.state), tasks, out + err + caplog.text, xcoms)
+        return RunResult(dag_run.run_id, str(dag_run.state), tasks, out + err + caplog.text, xcoms)
 
     return run

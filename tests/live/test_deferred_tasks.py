@@ -33,6 +33,21 @@ def test_a_deferred_task_whose_response_completes_succeeds(start: Callable, dag_
     assert ("Freddy GET" in log) == resumes
 
 
+@pytest.mark.parametrize("dag_id", ["deferred", "deferred_resumes"])
+def test_the_page_of_a_deferred_task_links_to_its_response(start: Callable, dag_id: str) -> None:
+    run = start(dag_id, duration=3)
+
+    def links() -> dict[str, str | None]:
+        return run.airflow.extra_links(dag_id, run.run_id, "ask")
+
+    deferred(run)
+    (response,) = run.responses()
+    link = f"{run.freddy.url}/v1/model/response/{response.id}?organizationId=org_fake"
+    assert links() == {"Freddy response": link}
+    assert run.wait_for_end() == "success"
+    assert links() == {"Freddy response": link}
+
+
 def test_a_deferred_task_whose_response_fails_fails_with_its_error(start: Callable) -> None:
     run = start("deferred", duration=3, outcome="failed")
     assert run.wait_for_end() == "failed"
