@@ -218,7 +218,6 @@ def note(cell: Cell, path: Path, variant: str, outcome: str, seconds: float | No
         "outcome": outcome,
         "seconds": None if seconds is None else round(max(0.0, seconds), 2),
         "by": by,
-        "slow": path.slow,
     }
     print(line)
     if RESULTS:

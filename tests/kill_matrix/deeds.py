@@ -67,6 +67,16 @@ def deadline(cell: Cell) -> float:
     return _start_of_run(cell, "queued_at") + 12
 
 
+def while_freddy(deed: Deed, kind: str, times: int | None = 1, **options: object) -> Deed:
+    """Do it while Freddy misbehaves when it is told to cancel."""
+
+    def done(cell: Cell) -> float:
+        cell.freddy.fault(kind, method="DELETE", response_id=cell.response().id, times=times, **options)
+        return deed(cell)
+
+    return done
+
+
 # -- a user ----------------------------------------------------------------------------------------------------
 
 

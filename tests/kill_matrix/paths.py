@@ -36,7 +36,6 @@ class Path:
     :param wanted: whether somebody still waits for the response, so that nothing may cancel it.
     :param prepared: whether the deed finds the task by itself, so that nobody waits for it to wait.
     :param told: ``killed`` if Airflow calls a kill hook.
-    :param slow: the setting that Airflow's own part of the seconds depends on, and its default.
     :param in_make_test: the styles that every test run measures.
     """
 
@@ -52,18 +51,12 @@ class Path:
     wanted: bool = False
     prepared: bool = False
     told: str = ""
-    slow: str = ""
     in_make_test: tuple[str, ...] = ()
 
     def ends(self, style: str) -> str:
         """Return the state in which the task ends."""
         return self.state if isinstance(self.state, str) else self.state[style]
 
-
-HEARTBEAT = "task_instance_heartbeat_timeout: 10 s here, 300 s by default"
-ADOPTION = (
-    "scheduler_health_check_threshold and orphaned_tasks_check_interval: 10 and 5 s here, 30 and 300 s by default"
-)
 
 WHILE_IT_WAITS = [
     Path("1", "fails on its last try", deeds.fails, in_make_test=(DEFERRABLE,)),
@@ -85,8 +78,8 @@ WHILE_IT_WAITS = [
          prepared=True),
     Path("6b", "has its process killed with a retry left", deeds.kill_task, IN_WORKER, "retry", state="success",
          tries=2, in_make_test=(OPERATOR,)),
-    Path("7a", "has its process and supervisor killed", deeds.kill_both, IN_WORKER, within=30, slow=HEARTBEAT),
-    Path("7b", "has its supervisor killed", deeds.kill_supervisor, IN_WORKER, within=40, slow=HEARTBEAT,
+    Path("7a", "has its process and supervisor killed", deeds.kill_both, IN_WORKER, within=30),
+    Path("7b", "has its supervisor killed", deeds.kill_supervisor, IN_WORKER, within=40,
          in_make_test=(FUNCTION,)),
     Path("8", "has a run that runs into its dagrun_timeout", deeds.dagrun_timeout, kind="short_run", state="skipped",
          told="killed", in_make_test=(OPERATOR, DEFERRABLE)),
@@ -116,6 +109,16 @@ BESIDE_SIBLINGS = [
     Path("6a", "has its process killed beside others", deeds.kill_task, IN_WORKER, kind="mapped"),
 ]
 
+WHILE_FREDDY_MISBEHAVES = [
+    Path("1", "fails while Freddy answers 503 twice", deeds.while_freddy(deeds.fails, "status", 2, status=503)),
+    Path("5b", "is cleared while Freddy drops a connection", deeds.while_freddy(deeds.clear, "drop_before"),
+         state="success", tries=2, told="killed"),
+    Path("5b", "is cleared while Freddy takes 3 s to answer", deeds.while_freddy(deeds.clear, "delay", seconds=3),
+         state="success", tries=2, told="killed"),
+    Path("6a", "has its process killed while Freddy answers garbage",
+         deeds.while_freddy(deeds.kill_task, "garbage", 2, body="html", work=False), IN_WORKER),
+]  # fmt: skip
+
 WHILE_TRIGGERERS_DIE = [
     Path("9d", "has its triggerers restarted", deeds.triggerers_restarted_in_order, IN_TRIGGERER,
          conf={"duration": 60}, state="success", wanted=True, in_make_test=IN_TRIGGERER),
@@ -141,14 +144,13 @@ WHILE_TRIGGERERS_DIE = [
 ]  # fmt: skip
 
 WHILE_SERVERS_DIE = [
-    Path("7c", "loses the API server for good", deeds.api_server_away(60), IN_WORKER, within=60, told="killed",
-         slow="max_failed_heartbeats and execution_api_retries: defaults"),
+    Path("7c", "loses the API server for good", deeds.api_server_away(60), IN_WORKER, within=60, told="killed"),
     Path("7c", "loses the API server for a while", deeds.api_server_away(20), IN_TRIGGERER, conf={"duration": 45},
          state="success", wanted=True),
     Path("13a", "is lost with the scheduler and all its workers", deeds.scheduler_killed(with_workers=True),
-         IN_WORKER, within=60, state="success", tries=2, slow=ADOPTION),
+         IN_WORKER, within=60, state="success", tries=2),
     Path("13b", "outlives its scheduler", deeds.scheduler_killed(with_workers=False), IN_WORKER, within=60,
-         state="success", tries=2, told="killed", slow=ADOPTION),
+         state="success", tries=2, told="killed"),
     Path("13", "loses its scheduler while it is deferred", deeds.scheduler_killed(with_workers=True), IN_TRIGGERER,
          conf={"duration": 20}, state="success", wanted=True),
     Path("13", "has a scheduler that is stopped in good order", deeds.scheduler_stopped_in_order, ALL,
