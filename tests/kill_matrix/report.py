@@ -78,11 +78,15 @@ def cell(results: Results) -> str:
         if outcome == "cancelled":
             seconds = [float(str(one["seconds"])) for one in same]
             by = ", ".join(dict.fromkeys(str(one["by"]) for one in same))
-            parts.append(f"{by}: {statistics.median(seconds):.1f} s (max {max(seconds):.1f}), {len(same)} times")
+            parts.append(f"{by}: {statistics.median(seconds):.1f} s (max {max(seconds):.1f}), {_times(len(same))}")
         else:
             loud = f"**{outcome.lower()}**" if outcome != "kept" else "kept, as it should be"
-            parts.append(f"{loud}, {len(same)} times")
+            parts.append(f"{loud}, {_times(len(same))}")
     return "; ".join(parts)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _count(results: Results) -> str:

@@ -9,15 +9,13 @@ import pytest
 
 from .cell import Cell
 from .conftest import cells
-from .paths import FUNCTION, WITHOUT_WATCHDOG, Path
+from .paths import WITHOUT_WATCHDOG, Path
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 NOT_GUARDED = [replace(path, in_make_test=()) for path in WITHOUT_WATCHDOG]
 # Airflow calls nothing that stands in a process that is gone, and no other try follows.
-UNCOVERED = [path for path in NOT_GUARDED if path.row in {"6a", "7a"}]
-# An operator notices at its next line in the log, which nobody takes any more; a function need not write one.
-UNCOVERED += [replace(path, styles=(FUNCTION,)) for path in NOT_GUARDED if path.row == "7b"]
+UNCOVERED = [path for path in NOT_GUARDED if path.row in {"6a", "7a", "7b"}]
 
 
 @pytest.fixture(scope="module")
@@ -42,4 +40,4 @@ def test_the_next_try_leaves_nothing_running_after_a_task(
 
 @cells(UNCOVERED, "watchdog off")
 def test_nobody_cancels_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
-    measure(path, style, variant, leaks=True)
+    measure(path, style, variant, leaks=True, prepare=Cell.wait_for_record)
