@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 async def cancel_responses_of_run(
     *, task_ids: Iterable[str] | None = None, budget: float = DEFAULT_BUDGET, context: Mapping[str, Any]
-) -> dict[str, str]:
+) -> str:
     """
     Cancel all responses that a run has recorded, for ``AsyncCallback(cancel_responses_of_run)``.
 
@@ -48,7 +48,8 @@ async def cancel_responses_of_run(
     :param task_ids: tasks whose responses to cancel, all their map indexes; all of the run by default.
     :param budget: seconds for everything together, 60 by default.
     :param context: what Airflow gives to the callback of a deadline alert.
-    :return: for every response what became of it, in words.
+    :return: what became of every response, in words. It has to be text: what else a callback returns, Airflow cannot
+        store, and the whole triggerer ends with an error (3.3.2).
     :raises ValueError: if ``budget`` makes no sense.
     """
     end = time.monotonic() + check_seconds(budget, "budget")
@@ -67,13 +68,9 @@ async def cancel_responses_of_run(
     }
     endings |= await _cancel([entry for entry in entries if entry.response_id not in endings], end)
     unsettled = any("MAY STILL RUN" in ending for ending in endings.values())
-    log.log(
-        logging.ERROR if unsettled else logging.INFO,
-        "Deadline of %s: %s",
-        whose,
-        "; ".join(endings.values()) or "it has recorded no response",
-    )
-    return endings
+    words = f"Deadline of {whose}: {'; '.join(endings.values()) or 'it has recorded no response'}"
+    log.log(logging.ERROR if unsettled else logging.INFO, "%s", words)
+    return words
 
 
 async def _recorded(dag_id: str, run_id: str, task_ids: set[str] | None) -> list[RecordedResponse]:
