@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test judges kill-matrix lint venv constraints clean
+.PHONY: demo test judges kill-matrix lint venv bench constraints clean
 
 venv: $(VENV)/.installed
 
@@ -45,6 +45,25 @@ lint: venv
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# The peers live in an environment of their own: the provider needs none of them. One that cannot be installed is
+# left out, and the table says so.
+BENCH_PEERS ?= databricks dbt-cloud airbyte openai
+
+$(VENV)-bench/.installed: $(VENV)/.installed
+	@echo "Installing the providers to compare with into $(VENV)-bench ..."
+	$(PYTHON) -m venv $(VENV)-bench
+	VIRTUAL_ENV=$(CURDIR)/$(VENV)-bench $(VENV)/bin/uv pip install --quiet --compile-bytecode \
+		-c constraints/airflow-$(AIRFLOW).txt 'apache-airflow==$(AIRFLOW).*' psutil uvloop -e '.[testing]'
+	@for peer in $(BENCH_PEERS); do \
+		VIRTUAL_ENV=$(CURDIR)/$(VENV)-bench $(VENV)/bin/uv pip install --quiet --compile-bytecode \
+			-c constraints/airflow-$(AIRFLOW).txt apache-airflow-providers-$$peer \
+			|| echo "Could not install the $$peer provider: its rows will be missing."; \
+	done
+	@touch $@
+
+bench: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python -m bench --plain-python $(VENV)/bin/python $(ARGS)
+
 # Take the newest versions of everything; Airflow itself stays where the file's name says.
 constraints: venv
 	rm -rf $(VENV)-fresh
@@ -55,4 +74,4 @@ constraints: venv
 	rm -rf $(VENV)-fresh
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache
