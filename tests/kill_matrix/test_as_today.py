@@ -12,15 +12,15 @@ from .paths import TODAY, WHILE_IT_WAITS, Path
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
-#: The deeds after which its callback is called, or somebody goes on waiting for the response.
-COVERED = {"fails on its last try", "runs into its execution_timeout"}
-WAITED_ON = {"fails with a retry left", "has its process killed with a retry left", "has its DAG paused"}
+#: The deeds after which its callback is called. With a retry left the next try waits for the same response.
+COVERED = {"fails on its last try", "runs into its execution_timeout", "has its process and supervisor killed"}
 LEAKS = {
     "is marked failed",
     "is marked success",
     "is marked skipped",
     "is cleared",
     "has its run marked failed",
+    "has its run marked success",
     "has its process killed on its last try",
     "has a run that runs into its dagrun_timeout",
     "is in a fail_fast DAG whose other task fails",
