@@ -80,6 +80,9 @@ class Cell:
         if self.deferrable:
             self.airflow.wait_for_task(self.dag_id, self.run_id, "ask", state="deferred", map_index=self.map_index)
             self.wait_for_look()
+        elif self.style == "today":
+            # There the task that waits is not the one that starts the response.
+            self.wait_for_look()
 
     def wait_for_look(self, timeout: float = 60) -> None:
         """Wait until somebody looks at the response once more."""

@@ -98,7 +98,8 @@ WHILE_IT_WAITS = [
     Path("14a", "has its DAG paused", deeds.pause, conf={"duration": 14}, state="success", wanted=True),
     Path("14c", "is cleared on the command line", deeds.clear_on_the_command_line, state="success", tries=2,
          told="killed"),
-    Path("16", "is in a fail_fast DAG whose other task fails", deeds.give_the_cue, kind="fail_fast", told="killed",
+    Path("16", "is in a fail_fast DAG whose other task fails", deeds.give_the_cue, kind="fail_fast",
+         conf={"how": "leave it to the other task"}, told="killed",
          state={OPERATOR: "failed", DEFERRABLE: "skipped", FUNCTION: "failed", TODAY: "failed"}),
 ]  # fmt: skip
 

@@ -68,7 +68,7 @@ def wait_for_freddy(_number: int = 0, ti: Any = None, dag_run: Any = None) -> No
     duration = conf.get("duration", 300) if ti.try_number == 1 else 2
     response = hook.create_response("hello", metadata={"fake_duration": duration})
     while not hook.get_response(response.id).is_final:
-        if first and "how" in conf and Path(conf["cue"]).exists():
+        if first and conf["how"] in WAYS_OUT and Path(conf["cue"]).exists():
             WAYS_OUT[conf["how"]]()
         time.sleep(0.2)
 
