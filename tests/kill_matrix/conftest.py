@@ -178,6 +178,8 @@ def check_cancelled(cell: Cell, path: Path, moment: float, variant: str) -> None
     by = who_cancelled(cell.airflow, cell.freddy, response_id, path.told)
     note(cell, path, variant, response.status, response.ended_at - moment, by)
     assert response.status == "cancelled"
+    # Nobody is alarmed for nothing.
+    assert cell.airflow.logs_containing(f"{response_id} MAY STILL RUN") == []
     if path.tries > 1:
         assert [response.status for response in cell.responses(path.tries)] == ["completed"]
     else:
