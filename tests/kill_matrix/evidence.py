@@ -52,11 +52,9 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
     if "Deadline of run" in text:
         return "deadline callback"
     if place == "trigger":
-        return _by(
-            text,
-            [("The task ends before", "trigger's on_kill"), (_TIME_IS_OVER, "trigger's deadline")],
-            "trigger, giving up",
-        )
+        # Why it has cancelled stands in another line.
+        steps = [("The task ends before", "trigger's on_kill"), (_TIME_IS_OVER, "trigger's deadline")]
+        return _by("\n".join(_lines(file)), steps, "trigger, giving up")
     if place == "DAG processor":
         return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
     if place != "task":
