@@ -22,6 +22,8 @@ _PLACES = [
 #: In what order to believe them: what is forwarded from one log into another stands in both.
 _ORDER = [name for _, name in _PLACES]
 
+_TIME_IS_OVER = "The time for response"
+
 
 def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str) -> str:
     """
@@ -68,9 +70,6 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
         ("Freddy callback for", "callback in the task's process"),
     ]
     return _by(lines[0], steps, "task itself")
-
-
-_TIME_IS_OVER = "The time for response"
 
 
 def _by(text: str, words: list[tuple[str, str]], otherwise: str) -> str:
