@@ -39,9 +39,9 @@ def tables(results: Results) -> str:
     plain = [one for one in results if "watchdog off" not in str(one["variant"])]
     without = [one for one in results if "watchdog off" in str(one["variant"])]
     parts = [
-        f"{len(results)} measurements. {_count(results)}",
+        _count("With the provider as it comes", [one for one in plain if one["style"] != "today"]),
         table("A task that waits for Freddy ...", plain, list(STYLES)),
-        "With the watchdog turned off:",
+        _count("With the watchdog turned off", without),
         table("A task that waits for Freddy ...", without, ["operator", "function"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -78,7 +78,8 @@ def cell(results: Results) -> str:
         if outcome == "cancelled":
             seconds = [float(str(one["seconds"])) for one in same]
             by = ", ".join(dict.fromkeys(str(one["by"]) for one in same))
-            parts.append(f"{by}: {statistics.median(seconds):.1f} s (max {max(seconds):.1f}), {_times(len(same))}")
+            worst = f" (max {max(seconds):.1f})" if len(same) > 1 else ""
+            parts.append(f"{by}: {statistics.median(seconds):.1f} s{worst}, {_times(len(same))}")
         else:
             loud = f"**{outcome.lower()}**" if outcome != "kept" else "kept, as it should be"
             parts.append(f"{loud}, {_times(len(same))}")
@@ -89,11 +90,13 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def _count(results: Results) -> str:
-    ours = [one for one in results if one["style"] != "today"]
-    left = [one for one in ours if one["outcome"] == "LEFT RUNNING"]
-    wrong = [one for one in ours if one["outcome"] not in {"LEFT RUNNING", "cancelled", "kept"}]
-    return f"With the provider, {len(left)} left a response running and {len(wrong)} ended otherwise than they should."
+def _count(title: str, results: Results) -> str:
+    left = [one for one in results if one["outcome"] == "LEFT RUNNING"]
+    wrong = [one for one in results if one["outcome"] not in {"LEFT RUNNING", "cancelled", "kept"}]
+    return (
+        f"{title}: {len(results)} measurements, {len(left)} with a response left running, "
+        f"{len(wrong)} with one cancelled or ended that should not have been."
+    )
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> N
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert " old " not in text
-    assert "1 left a response running" in text
+    assert "With the provider as it comes: 4 measurements, 1 with a response left running, 0 with one" in text
     killed = next(one for one in text.splitlines() if "is killed" in one)
     assert "watchdog: 1.0 s (max 1.5), 2 times; **left running**, once" in killed
     assert killed.endswith("| **left running**, once |")
