@@ -26,7 +26,7 @@ demo: venv
 test: venv lint
 	$(VENV)/bin/python -m pytest
 
-# Every way a task can stop, in every style, REPEAT times over: about 40 minutes each. It writes docs/guarantees.md.
+# Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
 REPEAT ?= 1
 RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
