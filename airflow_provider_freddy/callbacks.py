@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_freddy import record, stored_record
-from airflow_provider_freddy.bulk import CancelTarget, Job, cancel_all, run_bounded
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
-from airflow_provider_freddy.core.identifier import check_identifier
-from airflow_provider_freddy.core.retry import Budget, check_seconds
-from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
-from airflow_provider_freddy.hooks.freddy import FreddyHook
-from airflow_provider_freddy.record import RecordedResponse, TaskTry
-from airflow_provider_freddy.version_compat import (
-    AIRFLOW_V_3_0_PLUS,
-    begun_in_another_process,
-    can_read_xcom,
-    in_task_process,
-)
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.seconds import check_seconds
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from airflow_provider_freddy.hooks.freddy import FreddyHook
 
 #: Seconds. Airflow ends a task process 20 s after it reported its end, and a DAG processor's callback after 50 s.
 DEFAULT_BUDGET = 8.0
-#: Seconds for a question to Airflow that the cancel of the try's own responses must not depend on.
-STORE_SECONDS = 2.0
 
 
 def cancel_response_on_failure(context: Mapping[str, Any]) -> None:
@@ -81,149 +67,26 @@ class CancelResponseCallback:
 
         :param context: the context that Airflow gives to a callback.
         """
-        try:
-            self._cancel(context)
-        except Exception as error:
-            # The task's own error is what matters to Airflow; ours goes into the log.
-            log.error(
-                "Freddy callback for %s: what it has started MAY STILL RUN AND COST MONEY. %s: %s",
-                _whose(context),
-                type(error).__name__,
-                error,
-            )
+        # Not at the top: a DAG file imports this module on every parse.
+        from airflow_provider_freddy.callback_run import run
 
-    def _cancel(self, context: Mapping[str, Any]) -> None:
-        budget = Budget(self.budget)
-        endings: list[str] = []
-        # Airflow's answers can take long too: the API server may be what is down.
-        found = run_bounded([Job("targets", lambda: self._targets(context, endings))], budget.seconds).get("targets")
-        if not isinstance(found, list):
-            raise found or FreddyError(f"Airflow did not say within {self.budget:g} s what was started.")
-        outcomes = cancel_all(found, max(budget.remaining, 0.1)) if found else {}
-        unsettled = sum("MAY RUN AND COST MONEY" in ending for ending in endings)
-        for outcome in outcomes.values():
-            if isinstance(outcome, Exception):
-                unsettled += not isinstance(outcome, FreddyNotFoundError)
-                endings.append(str(outcome))
-            else:
-                endings.append(str(outcome))
-        log.log(
-            logging.ERROR if unsettled else logging.INFO,
-            "Freddy callback for %s: %s",
-            _whose(context),
-            "; ".join(endings) or _nothing_found(context),
-        )
+        run(self, context)
 
-    def _targets(self, context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
-        """Find what to cancel; what is known to have ended goes into ``endings`` instead."""
-        if self.response_id is not None:
-            return self._given_targets(context)
-        if self.task_ids is not None or "reason" in context:
-            # Only a DAG's callback is told a reason.
-            task_ids = self.task_ids if self.task_ids is not None else list(context["dag"].task_ids)
-            entries = _read_run(context, task_ids)
-            return _recorded_targets(entries if self.task_ids is not None else _not_kept(entries, endings))
-        return _own_targets(context, endings)
+    def render(self, value: Any, context: Mapping[str, Any]) -> Any:
+        """
+        Return one of the options with its template rendered.
 
-    def _given_targets(self, context: Mapping[str, Any]) -> list[CancelTarget]:
-        response_ids = self._render(self.response_id, context)
-        response_ids = [response_ids] if isinstance(response_ids, str) else list(response_ids or [])
-        hook = self._hook(self._render(self.freddy_conn_id, context))
-        organization_id = self._render(self.organization_id, context)
-        return [CancelTarget(check_identifier(one, "response id"), hook, organization_id) for one in response_ids]
-
-    def _render(self, value: Any, context: Mapping[str, Any]) -> Any:
+        :param value: the option.
+        :param context: the context that Airflow gives to a callback.
+        """
         return context["task"].render_template(value, dict(context)) if value is not None else None
 
-    def _hook(self, freddy_conn_id: str) -> FreddyHook:
+    def make_hook(self, freddy_conn_id: str) -> FreddyHook:
+        """
+        Return the hook for the responses that are given by id.
+
+        :param freddy_conn_id: the Airflow connection.
+        """
+        from airflow_provider_freddy.hooks.freddy import FreddyHook
+
         return FreddyHook(freddy_conn_id)
-
-
-def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
-    """
-    Find what the try of this context has started.
-
-    What this process has started itself comes first: it brings an open connection, and asks Airflow nothing, which
-    after an interrupted question may answer wrongly. Only a try that was begun by another process needs the XCom.
-    """
-    this_try = TaskTry.of(context)
-    started = record.started_by(this_try)
-    endings.extend(entry.ending for entry in started if entry.ending)
-    endings.extend(record.lost_by(this_try))
-    own = [
-        CancelTarget(entry.record.response_id, entry.hook, entry.record.organization_id)
-        for entry in started
-        if not entry.ending and _not_kept([entry.record], endings)
-    ]
-    if not started and not _ran_here_only(context):
-        own = _recorded_targets(_not_kept(_read_try(context), endings))
-    return own + _recorded_targets(_left_by_earlier_tries(context, endings))
-
-
-def _ran_here_only(context: Mapping[str, Any]) -> bool:
-    return AIRFLOW_V_3_0_PLUS and in_task_process(context) and not begun_in_another_process(context)
-
-
-def _left_by_earlier_tries(context: Mapping[str, Any], endings: list[str]) -> list[RecordedResponse]:
-    """Ask the store, in the task's process only: elsewhere the question would never be answered."""
-    if not in_task_process(context) or TaskTry.of(context).try_number <= 1:
-        return []
-    question = Job("earlier tries", lambda: stored_record.left_by_earlier_tries(context))
-    answer = run_bounded([question], STORE_SECONDS).get(question.name)
-    if isinstance(answer, list):
-        return answer
-    endings.append(f"what earlier tries have left is not known ({answer or 'Airflow does not answer'})")
-    return []
-
-
-def _not_kept(entries: Sequence[RecordedResponse], endings: list[str]) -> list[RecordedResponse]:
-    """Leave out what its author wants to outlive a failure; the last line of the log says so."""
-    kept = [entry for entry in entries if not entry.cancel_on_failure]
-    endings.extend(f"{entry.response_id} is left running, as asked for (cancel_on_failure=False)" for entry in kept)
-    return [entry for entry in entries if entry.cancel_on_failure]
-
-
-def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]:
-    hooks: dict[str, FreddyHook] = {}
-    return [
-        CancelTarget(
-            entry.response_id,
-            hooks.setdefault(entry.freddy_conn_id, FreddyHook(entry.freddy_conn_id)),
-            entry.organization_id,
-        )
-        for entry in entries
-    ]
-
-
-def _read_try(context: Mapping[str, Any]) -> list[RecordedResponse]:
-    _check_xcom_readable(context)
-    return stored_record.recorded_by_try(context, ask_store=in_task_process(context))
-
-
-def _read_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list[RecordedResponse]:
-    _check_xcom_readable(context)
-    return stored_record.recorded_by_run(context, task_ids)
-
-
-def _check_xcom_readable(context: Mapping[str, Any]) -> None:
-    if not can_read_xcom(context):
-        raise FreddyError("Airflow 3.0 does not let a callback in the DAG processor read XComs; 3.1 does.")
-    if "ti" not in context:
-        raise FreddyError("Airflow gave this callback no task instance to read the record with.")
-
-
-def _nothing_found(context: Mapping[str, Any]) -> str:
-    if in_task_process(context):
-        return "it had started no response"
-    return "no record of a response found (that of a killed try is gone once the next try has started)"
-
-
-def _whose(context: Mapping[str, Any]) -> str:
-    """Name the task or the run that the callback is for; never fails, the last line of the log needs it."""
-    try:
-        whose = f"{TaskTry.of(context)}{'' if in_task_process(context) else ' (in the DAG processor)'}"
-    except (KeyError, AttributeError):
-        whose = ""
-    if whose and "reason" not in context:
-        return whose
-    return f"run {context.get('run_id')} of DAG {getattr(context.get('dag'), 'dag_id', None)}"

@@ -15,9 +15,6 @@ from airflow_provider_freddy.core.identifier import check_identifier
 from airflow_provider_freddy.core.link import check_link_base_url, response_link
 from airflow_provider_freddy.exceptions import FreddyCredentialsError, FreddyInvalidRequestError
 
-CONN_TYPE = "freddy"
-DEFAULT_CONN_ID = "freddy_default"
-
 #: Seconds. HTTP clients have no time limit of their own, and a worker must never wait for ever.
 DEFAULT_CONNECT_TIMEOUT = 5.0
 DEFAULT_READ_TIMEOUT = 30.0

@@ -6,9 +6,12 @@ All of them are ``AirflowException``, in Airflow 2 and 3, so that code which cat
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_provider_freddy.core.problem import Problem, ProblemKind
+if TYPE_CHECKING:
+    from airflow_provider_freddy.core.problem import Problem
 
 
 class FreddyError(AirflowException):
@@ -97,17 +100,18 @@ class FreddyTaskKilledError(FreddyError):
     """Airflow told the task to stop (marked, cleared, worker shut down) while it waited for a response."""
 
 
-_CLASS_OF_KIND: dict[ProblemKind, type[FreddyError]] = {
-    ProblemKind.CREDENTIALS: FreddyCredentialsError,
-    ProblemKind.PERMISSION: FreddyPermissionError,
-    ProblemKind.NOT_FOUND: FreddyNotFoundError,
-    ProblemKind.RATE_LIMITED: FreddyRateLimitedError,
-    ProblemKind.INVALID_REQUEST: FreddyInvalidRequestError,
-    ProblemKind.NOT_CANCELLABLE_YET: FreddyInvalidRequestError,
-    ProblemKind.ALREADY_FINAL: FreddyInvalidRequestError,
-    ProblemKind.UNAVAILABLE: FreddyUnavailableError,
-    ProblemKind.UNEXPECTED_REPLY: FreddyUnexpectedReplyError,
-    ProblemKind.CANCEL_NOT_CONFIRMED: FreddyCancelNotConfirmedError,
+# By the value of a ProblemKind; a DAG file that imports this module does not need that one.
+_CLASS_OF_KIND: dict[str, type[FreddyError]] = {
+    "credentials": FreddyCredentialsError,
+    "permission": FreddyPermissionError,
+    "not_found": FreddyNotFoundError,
+    "rate_limited": FreddyRateLimitedError,
+    "invalid_request": FreddyInvalidRequestError,
+    "not_cancellable_yet": FreddyInvalidRequestError,
+    "already_final": FreddyInvalidRequestError,
+    "unavailable": FreddyUnavailableError,
+    "unexpected_reply": FreddyUnexpectedReplyError,
+    "cancel_not_confirmed": FreddyCancelNotConfirmedError,
 }
 
 
@@ -117,7 +121,7 @@ def error_class(kind: str | None) -> type[FreddyError]:
 
     :param kind: the value of a :class:`ProblemKind`; for anything else it is the root of the tree.
     """
-    return _CLASS_OF_KIND[ProblemKind(kind)] if kind in set(ProblemKind) else FreddyError
+    return _CLASS_OF_KIND.get(kind or "", FreddyError)
 
 
 def error_for(problem: Problem) -> FreddyError:
@@ -126,4 +130,4 @@ def error_for(problem: Problem) -> FreddyError:
 
     :param problem: the call that went wrong.
     """
-    return _CLASS_OF_KIND[problem.kind](f"Freddy {problem}", problem)
+    return _CLASS_OF_KIND[problem.kind.value](f"Freddy {problem}", problem)

@@ -1,4 +1,4 @@
-"""Where the API is and how it wants to be given the key (contract, parts A and B)."""
+"""Where the API is, how it wants to be given the key (contract, parts A and B), and the connection that says so."""
 
 from __future__ import annotations
 
@@ -12,3 +12,7 @@ AUTH_SCHEMES = {
     "api-key": ("api-key", "{key}"),
 }
 DEFAULT_AUTH_SCHEME = "bearer"
+
+#: The type of the Airflow connection, and the id where nobody names one.
+CONN_TYPE = "freddy"
+DEFAULT_CONN_ID = "freddy_default"

@@ -7,26 +7,13 @@ import random
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.seconds import check_seconds
 
 #: Seconds before the second attempt, doubled for every further one, and never more than the maximum.
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 15.0
-
-
-def check_seconds(value: Any, what: str) -> float:
-    """
-    Return a duration when it can be one.
-
-    :param value: seconds.
-    :param what: the name of the thing for the error message.
-    :raises ValueError: if it is no positive finite number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"The {what} must be a positive number of seconds, not {value!r}.")
-    return float(value)
 
 
 class Budget:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_freddy.core.retry import check_seconds
+from airflow_provider_freddy.core.seconds import check_seconds
 
 #: What ``poll_interval`` takes: the name of a schedule, or seconds.
 PollInterval = float | Literal["adaptive", "thrifty"]
+
+#: How many looks in a row may fail before the wait is given up.
+DEFAULT_TOLERATED_FAILURES = 5
 
 #: Every interval is stretched or shrunk by up to this part of it, so that a thousand waits do not beat in step.
 JITTER = 0.1
@@ -24,7 +26,6 @@ JITTER = 0.1
 LONGEST_AFTER_FAILURE = 60.0
 
 
-@dataclass(frozen=True)
 class PollSchedule:
     """
     An interval that grows with the square root of the response's age.
@@ -35,10 +36,14 @@ class PollSchedule:
     :param longest: seconds, the greatest interval.
     """
 
-    first: float
-    factor: float
-    shortest: float
-    longest: float
+    # No dataclass: those cost a DAG file more to import than all the rest of this module.
+    __slots__ = ("factor", "first", "longest", "shortest")
+
+    def __init__(self, first: float, factor: float, shortest: float, longest: float) -> None:
+        self.first = first
+        self.factor = factor
+        self.shortest = shortest
+        self.longest = longest
 
     def interval(self, age: float) -> float:
         """

@@ -7,10 +7,8 @@ from typing import Any
 
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES
 from airflow_provider_freddy.core.status import is_known
-
-#: How many looks in a row may fail before the wait is given up.
-DEFAULT_TOLERATED_FAILURES = 5
 
 #: Trouble that can pass. A missing response or a wrong organization does not.
 PASSING = frozenset({ProblemKind.UNAVAILABLE, ProblemKind.RATE_LIMITED, ProblemKind.UNEXPECTED_REPLY})

@@ -21,8 +21,6 @@ from airflow_provider_freddy.hooks.costs import say_what_it_costs
 
 T = TypeVar("T")
 
-#: How many cancels are under way at once, at the most.
-DEFAULT_CONCURRENCY = 128
 # To begin with; more only where the link is long: a connection costs a handshake, and one processor can do no more
 # than about two thousand requests a second, however many are under way.
 _FIRST_WORKERS = 16

@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_freddy import metrics, record
-from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
-from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
-from airflow_provider_freddy.core.identifier import check_identifier
-from airflow_provider_freddy.core.problem import Problem
-from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.request import create_response_request, get_response_request
-from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.exceptions import FreddyError, FreddyInvalidRequestError, error_for
-from airflow_provider_freddy.hooks.bulk_cancel import (
-    DEFAULT_CONCURRENCY,
-    Outcome,
-    Progress,
-    cancel_streamed,
-    in_a_loop_of_its_own,
-)
-from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
-from airflow_provider_freddy.hooks.costs import say_what_it_costs, warn_of_lost_reply
-from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
-from airflow_provider_freddy.hooks.exchange import Exchange
-from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
-from airflow_provider_freddy.hooks.taking_charge import publish, refuse_after_end, take_charge
-from airflow_provider_freddy.hooks.tracking import track
-from airflow_provider_freddy.record import TaskTry
-from airflow_provider_freddy.watchdog import client as watchdog
+from airflow_provider_freddy.core.endpoint import CONN_TYPE, DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     import requests
 
+    from airflow_provider_freddy.connection import ConnectionSettings
+    from airflow_provider_freddy.core.cancel import CancelResult
+    from airflow_provider_freddy.core.reply import ModelResponse
+    from airflow_provider_freddy.exceptions import FreddyError
+    from airflow_provider_freddy.hooks.exchange import Exchange
     from airflow_provider_freddy.hooks.transport import Transport
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 #: Seconds for one call with all its retries, where the caller names none.
 DEFAULT_BUDGET = 60.0
-#: Seconds for cancelling a great many responses.
+#: Seconds for cancelling a great many responses, and how many of them at once at the most.
 BULK_BUDGET = 600.0
+DEFAULT_CONCURRENCY = 128
 
 
 class FreddyHook(BaseHook):
@@ -79,6 +58,8 @@ class FreddyHook(BaseHook):
         :raises FreddyInvalidRequestError: if something else in it makes no sense.
         """
         if self._settings is None:
+            from airflow_provider_freddy.connection import read_connection
+
             self._settings = read_connection(self.get_connection(self.freddy_conn_id))
         return self._settings
 
@@ -104,8 +85,11 @@ class FreddyHook(BaseHook):
         return self._open_transport
 
     @property
-    def _exchange(self) -> Exchange:
+    def exchange(self) -> Exchange:
+        """What sends requests for this hook, retries and logs them; opened at the first use."""
         if self._open_exchange is None:
+            from airflow_provider_freddy.hooks.exchange import Exchange
+
             self._open_exchange = Exchange(self._transport.sender, self.log)
         return self._open_exchange
 
@@ -138,13 +122,9 @@ class FreddyHook(BaseHook):
         :param organization_id: the organization; the connection's by default.
         :raises FreddyInvalidRequestError: if neither names one, or it cannot be an id.
         """
-        found = organization_id if organization_id is not None else self.settings.organization_id
-        if found is None:
-            raise FreddyInvalidRequestError(
-                f"No organization id: pass organization_id, or set it on the Airflow connection "
-                f"{self.freddy_conn_id!r}. Nothing was sent to Freddy."
-            )
-        return _checked(check_identifier, found, "organization id")
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.organization_of(self, organization_id)
 
     def create_response(
         self,
@@ -180,34 +160,19 @@ class FreddyHook(BaseHook):
         :raises FreddyInvalidRequestError: if an argument makes no sense (nothing was sent) or the API refuses it.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        organization = self.organization(organization_id)
-        context = record.running_task_context()
-        if context is not None and task_metadata:
-            parameters["metadata"] = TaskTry.of(context).add_to_metadata(parameters.get("metadata"))
-        request = _checked(
-            create_response_request,
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.create(
+            self,
             inputs,
-            organization_id=organization,
             model=model,
+            organization_id=organization_id,
             background=background,
+            budget=budget,
+            cancel_on_failure=cancel_on_failure,
+            task_metadata=task_metadata,
             parameters=parameters,
         )
-        _checked(Budget, budget)
-        if cancel_on_failure and context is not None:
-            watchdog.start()
-        cancel_earlier_tries(self)
-        answer = self._exchange.ask(
-            request,
-            Budget(budget),
-            on_response=lambda response: take_charge(self, context, response, organization, cancel_on_failure),
-            before_attempt=lambda: refuse_after_end(context),
-        )
-        if isinstance(answer, Problem):
-            raise error_for(warn_of_lost_reply(answer, context))
-        metrics.count(metrics.CREATED)
-        if context is not None and not answer.is_final:
-            publish(self, context, answer.id, organization)
-        return answer
 
     def track_response(
         self, response_id: str, *, organization_id: str | None = None, cancel_on_failure: bool = True
@@ -228,8 +193,9 @@ class FreddyHook(BaseHook):
         :raises Exception: whatever else stands in the way; the response was cancelled, or the error says why it could
             not be.
         """
-        _checked(check_identifier, response_id, "response id")
-        track(self, response_id, organization_id, cancel_on_failure)
+        from airflow_provider_freddy.hooks import calls
+
+        calls.take_on(self, response_id, organization_id, cancel_on_failure)
 
     def get_response(
         self, response_id: str, *, organization_id: str | None = None, budget: float = DEFAULT_BUDGET
@@ -243,14 +209,9 @@ class FreddyHook(BaseHook):
         :raises FreddyNotFoundError: if the organization has no such response.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        organization = self.organization(organization_id)
-        request = _checked(get_response_request, response_id, organization_id=organization)
-        answer = self._exchange.ask(request, _checked(Budget, budget), response_id=response_id)
-        if isinstance(answer, Problem):
-            raise error_for(answer.because(f"The status of response {response_id} is not known."))
-        if answer.is_final:
-            _note_ending(response_id, f"{response_id} had ended by itself ({answer.status})")
-        return answer
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.get(self, response_id, organization_id, budget)
 
     def cancel_response(
         self,
@@ -277,18 +238,16 @@ class FreddyHook(BaseHook):
         :raises FreddyNotFoundError: if the organization has no such response.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        organization = self.organization(organization_id)
-        _checked(check_identifier, response_id, "response id")
-        limit = _checked(Budget, budget)
-        steps = cancel_steps(
-            response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.cancel(
+            self,
+            response_id,
+            organization_id=organization_id,
+            budget=budget,
+            tell_status=tell_status,
+            verify=verify,
         )
-        outcome = self._exchange.follow(steps, limit, response_id)
-        metrics.count_cancel(outcome, limit.seconds - limit.remaining)
-        if isinstance(outcome, Problem):
-            raise error_for(say_what_it_costs(outcome, response_id))
-        _note_ending(response_id, str(outcome))
-        return outcome
 
     def cancel_responses(
         self,
@@ -318,29 +277,17 @@ class FreddyHook(BaseHook):
         :return: pairs of a response id and its :class:`CancelResult`, or the error that stands in the way.
         :raises FreddyError: if there is something wrong with the connection or the arguments.
         """
-        organization = self.organization(organization_id)
-        if concurrency < 1:
-            raise FreddyInvalidRequestError("The concurrency must be 1 or more. Nothing was sent to Freddy.")
-        batches = cancel_streamed(
-            self.settings,
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.cancel_many(
+            self,
             response_ids,
-            organization,
-            budget=_checked(Budget, budget),
+            organization_id=organization_id,
+            budget=budget,
             tell_status=tell_status,
             verify=verify,
             concurrency=concurrency,
         )
-        return self._note_endings(in_a_loop_of_its_own(batches))
-
-    def _note_endings(self, outcomes: Iterator[tuple[str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
-        progress = Progress(self.log)
-        for response_id, outcome in outcomes:
-            progress.note(outcome)
-            metrics.count_cancel(outcome)
-            if isinstance(outcome, CancelResult):
-                _note_ending(response_id, str(outcome))
-            yield response_id, outcome
-        progress.end()
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -348,12 +295,9 @@ class FreddyHook(BaseHook):
 
         :return: whether the connection works, and a sentence that says what to mend. The key is never in it.
         """
-        try:
-            organization = self.settings.organization_id
-            answer = self._exchange.ask(check_request(organization), Budget(10), attempts=1)
-            return describe_check(answer, self.settings)
-        except Exception as error:
-            return False, str(error)
+        from airflow_provider_freddy.hooks import calls
+
+        return calls.check(self)
 
     def close(self) -> None:
         """Close the HTTP connection. A later call opens another one."""
@@ -364,24 +308,13 @@ class FreddyHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the custom fields of the connection form, for Airflow 2.11 to 3.1."""
+        from airflow_provider_freddy.hooks.form import connection_form_widgets
+
         return connection_form_widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return labels, placeholders and hidden fields of the connection form, for Airflow 2.11 to 3.1."""
+        from airflow_provider_freddy.hooks.form import ui_field_behaviour
+
         return ui_field_behaviour()
-
-
-def _note_ending(response_id: str, ending: str) -> None:
-    record.note_ending(response_id, ending)
-    watchdog.release(response_id)
-
-
-def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function of the core; what it says about a bad value becomes an error of the provider."""
-    try:
-        return function(*args, **kwargs)
-    except FreddyInvalidRequestError:
-        raise
-    except ValueError as error:
-        raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.version_compat import only_this_process_has_run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
+
+    from airflow_provider_freddy.record import TaskTry
+
 #: The XCom that the link is read from. The UI of Airflow 3 reads it by itself, also while the task runs.
 LINK_KEY = "freddy_response_link"
 
@@ -38,6 +40,8 @@ class FreddyResponseLink(BaseOperatorLink):
         :param operator: not looked at.
         :param ti_key: the task instance; at the end of a task in its own process (Airflow 3) the running one itself.
         """
+        from airflow_provider_freddy.record import TaskTry
+
         this_try = TaskTry.of({"ti": ti_key})
         if this_try in _pushed:
             return _pushed[this_try]
@@ -57,6 +61,8 @@ def push_link(context: Mapping[str, Any], hook: Any, response_id: str, organizat
     :param response_id: the response.
     :param organization_id: the organization that owns it; the connection's by default.
     """
+    from airflow_provider_freddy.record import TaskTry
+
     try:
         link = hook.settings.link(response_id, hook.organization(organization_id))
         if _pushed.get(TaskTry.of(context)) != link:

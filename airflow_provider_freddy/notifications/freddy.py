@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.notifier import BaseNotifier
 
 from airflow_provider_freddy.callbacks import DEFAULT_BUDGET, CancelResponseCallback
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
-from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.version_compat import run_in_thread
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_freddy.hooks.freddy import FreddyHook
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,8 @@ class CancelResponseNotifier(BaseNotifier):
         try:
             callback = self._callback()
             if self.response_id is not None:
+                from airflow_provider_freddy.hooks.freddy import FreddyHook
+
                 callback.hook = FreddyHook(self.freddy_conn_id)
                 # Asked for here: in the threads of the callback a triggerer would not be answered.
                 await run_in_thread(callback.hook.resolve)
@@ -116,11 +119,11 @@ class _RenderedCallback(CancelResponseCallback):
 
     hook: FreddyHook | None = None
 
-    def _render(self, value: Any, context: Mapping[str, Any]) -> Any:
+    def render(self, value: Any, context: Mapping[str, Any]) -> Any:
         return value
 
-    def _hook(self, freddy_conn_id: str) -> FreddyHook:
-        return self.hook or super()._hook(freddy_conn_id)
+    def make_hook(self, freddy_conn_id: str) -> FreddyHook:
+        return self.hook or super().make_hook(freddy_conn_id)
 
 
 def _report(error: Exception) -> None:

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
-from airflow_provider_freddy import stored_record
-from airflow_provider_freddy.bulk import CONCURRENCY, CancelTarget, cancel_all
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
-from airflow_provider_freddy.core.cancel import CancelResult
-from airflow_provider_freddy.core.problem import ProblemKind
-from airflow_provider_freddy.core.retry import check_seconds
-from airflow_provider_freddy.deferral import backstop, deadline
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.seconds import check_seconds
 from airflow_provider_freddy.exceptions import (
     FreddyError,
     FreddyInvalidRequestError,
@@ -24,8 +19,12 @@ from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.version_compat import can_end_in_triggerer
 
+# What runs a task is imported in the methods that run it: a DAG file imports this module on every parse.
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+
+    from airflow_provider_freddy.bulk import CancelTarget
+    from airflow_provider_freddy.core.cancel import CancelResult
 
 # More than these are told in one line only.
 _LINES = 100
@@ -118,6 +117,8 @@ class CancelResponseOperator(BaseOperator):
         return self._sum_up(context, read, list(outcomes))
 
     def _cancel(self, targets: Sequence[CancelTarget]) -> Iterable[tuple[str, CancelResult | Exception]]:
+        from airflow_provider_freddy.bulk import CONCURRENCY, cancel_all
+
         hook = targets[0].hook if targets else None
         if isinstance(hook, FreddyHook) and len(targets) > CONCURRENCY and self.response_id != "*":
             # All given, so of one connection and organization: over one session with many at once.
@@ -138,6 +139,8 @@ class CancelResponseOperator(BaseOperator):
         order: Sequence[str],
     ) -> dict[str, dict[str, Any]]:
         """Return the outcomes in the order of the ids, whatever order they came in."""
+        from airflow_provider_freddy.core.cancel import CancelResult
+
         number = len(order)
         results: dict[str, dict[str, Any]] = {}
         errors: dict[str, Exception] = {}
@@ -158,6 +161,8 @@ class CancelResponseOperator(BaseOperator):
         return results
 
     def _defer(self, targets: Sequence[CancelTarget]) -> None:
+        from airflow_provider_freddy.core.problem import ProblemKind
+        from airflow_provider_freddy.deferral import backstop, deadline
         from airflow_provider_freddy.triggers.cancel import CancelResponsesTrigger
 
         until = deadline(self.budget)
@@ -171,6 +176,8 @@ class CancelResponseOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(until))
 
     def _targets(self, context: Context) -> list[CancelTarget]:
+        from airflow_provider_freddy.bulk import CancelTarget
+
         if self.response_id == self.EVERY_RESPONSE_OF_RUN:
             return _targets_of_run(context)
         hook = FreddyHook(self.freddy_conn_id)
@@ -191,6 +198,9 @@ def _push_link(context: Context, targets: Sequence[CancelTarget]) -> None:
 
 
 def _targets_of_run(context: Context) -> list[CancelTarget]:
+    from airflow_provider_freddy import stored_record
+    from airflow_provider_freddy.bulk import CancelTarget
+
     entries = stored_record.recorded_by_run(context, context["dag"].task_ids)
     hooks = {conn_id: FreddyHook(conn_id) for conn_id in {entry.freddy_conn_id for entry in entries}}
     return [CancelTarget(entry.response_id, hooks[entry.freddy_conn_id], entry.organization_id) for entry in entries]

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, TaskDeferred, conf
 
-from airflow_provider_freddy import record, stored_record
-from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
-from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.schedule import PollInterval, schedule_for
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.status import COMPLETED
-from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES
-from airflow_provider_freddy.deferral import (
-    backstop,
-    deadline,
-    raise_if_early,
-    read_event,
-    take_up,
-)
 from airflow_provider_freddy.exceptions import (
     FreddyInvalidRequestError,
     FreddyResponseEndedError,
     FreddyTaskKilledError,
 )
-from airflow_provider_freddy.hooks.earlier_tries import take_over
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
-from airflow_provider_freddy.polling import Poller
-from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, state_of_running_task
+
+if TYPE_CHECKING:
+    from airflow_provider_freddy.core.reply import ModelResponse
+    from airflow_provider_freddy.record import TaskTry
+
+# What runs a task is imported in the methods that run it: a DAG file imports this module on every parse.
 
 _HOOK_ARGUMENTS = {
     "inputs", "model", "organization_id", "background", "budget", "cancel_on_failure", "task_metadata"
@@ -119,6 +111,10 @@ class CreateResponseOperator(BaseOperator):
         :raises FreddyTaskKilledError: if Airflow told the task to stop meanwhile.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
+        from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
+        from airflow_provider_freddy.deferral import deadline
+        from airflow_provider_freddy.record import TaskTry
+
         this_try = self._this_try = TaskTry.of(context)
         until = deadline(self.execution_timeout.total_seconds() if self.execution_timeout else None)
         _check_parameters(self.parameters)
@@ -154,6 +150,8 @@ class CreateResponseOperator(BaseOperator):
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over; the response was cancelled then.
         :raises FreddyError: one of its other classes, if the API could not be reached or refused.
         """
+        from airflow_provider_freddy.deferral import raise_if_early, read_event
+
         end = read_event(event)
         raise_if_early(end)
         # The event is logged and leaves out what the model wrote.
@@ -170,6 +168,10 @@ class CreateResponseOperator(BaseOperator):
         :param next_kwargs: as Airflow gives it.
         :param context: the context of the task.
         """
+        from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
+        from airflow_provider_freddy.deferral import take_up
+        from airflow_provider_freddy.record import TaskTry
+
         this_try = self._this_try = TaskTry.of(context)
         take_up(context, (next_kwargs or {}).get("event"))
         try:
@@ -187,6 +189,8 @@ class CreateResponseOperator(BaseOperator):
 
         :raises FreddyTaskKilledError: if the task is waiting, so that it stops waiting for a cancelled response.
         """
+        from airflow_provider_freddy import record
+
         self._killed = True
         if self._this_try is not None:
             record.close(self._this_try)
@@ -194,10 +198,17 @@ class CreateResponseOperator(BaseOperator):
             self._raise_if_killed()
 
     def _taken_over(self, hook: FreddyHook, context: Context) -> ModelResponse | None:
-        return take_over(hook, context) if self.on_retry == "resume" and self.wait_for_completion else None
+        if self.on_retry != "resume" or not self.wait_for_completion:
+            return None
+        from airflow_provider_freddy.hooks.earlier_tries import take_over
+
+        return take_over(hook, context)
 
     def _left_to_retry(self, context: Context, error: BaseException) -> bool:
         """Leave the response to the next try; if there is none, the failure callback cancels it after all."""
+        from airflow_provider_freddy import record, stored_record
+        from airflow_provider_freddy.record import TaskTry
+
         ends_it = self._killed or not isinstance(error, Exception) or isinstance(error, AirflowFailException)
         if self.on_retry != "resume" or ends_it:
             return False
@@ -217,6 +228,7 @@ class CreateResponseOperator(BaseOperator):
             raise FreddyTaskKilledError("Airflow told the task to stop while its Freddy response was running.")
 
     def _defer(self, context: Context, response: ModelResponse, organization_id: str, until: float | None) -> None:
+        from airflow_provider_freddy.deferral import backstop
         from airflow_provider_freddy.triggers.freddy import ResponseTrigger
 
         # A task that was marked in these seconds is refused the deferral, and nothing would be called for it.
@@ -240,6 +252,8 @@ class CreateResponseOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(until))
 
     def _wait(self, hook: FreddyHook, response: ModelResponse) -> ModelResponse:
+        from airflow_provider_freddy.polling import Poller
+
         poller = Poller(hook, response.id, hook.organization(self.organization_id), self.tolerated_failures, self.log)
         schedule, start = schedule_for(self.poll_interval), time.monotonic()
         delay = schedule.first_delay(0)

@@ -16,22 +16,20 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
-from airflow_provider_freddy.core.event import EndReason
-from airflow_provider_freddy.core.identifier import check_identifier
-from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.schedule import PollInterval, schedule_for
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.status import CANCELLED, COMPLETED, FINAL_STATUSES, RUNNING_STATUSES
-from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES
-from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early, read_event
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
-from airflow_provider_freddy.polling import Poller
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, can_start_in_triggerer, task_state_store
 
+# What runs a task is imported in the methods that run it: a DAG file imports this module on every parse.
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
+
+    from airflow_provider_freddy.core.reply import ModelResponse
+    from airflow_provider_freddy.polling import Poller
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -115,6 +113,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         """
         if not self.deferrable:
             return super().execute(context)
+        from airflow_provider_freddy.deferral import backstop, deadline
         from airflow_provider_freddy.triggers.freddy import ResponseTrigger
 
         ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
@@ -169,6 +168,9 @@ class ResponseStatusSensor(BaseSensorOperator):
         :raises AirflowTaskTimeout: if its ``execution_timeout`` is over.
         :raises FreddyError: as :meth:`poke`.
         """
+        from airflow_provider_freddy.core.event import EndReason
+        from airflow_provider_freddy.deferral import raise_if_early, read_event
+
         end = read_event(event)
         if end.reason is EndReason.DEADLINE and timed_out:
             raise AirflowSensorTimeout(end.message)
@@ -229,12 +231,16 @@ class ResponseStatusSensor(BaseSensorOperator):
         return given["id"] if isinstance(given, Mapping) and "id" in given else given
 
     def _checked_response_id(self) -> str:
+        from airflow_provider_freddy.core.identifier import check_identifier
+
         try:
             return check_identifier(self._response_id(), "response id")
         except ValueError as error:
             raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None
 
     def _make_poller(self) -> Poller:
+        from airflow_provider_freddy.polling import Poller
+
         return Poller(self._hook(), self._response_id(), self.organization_id, self.tolerated_failures, self.log)
 
     def _refuse_other_end(self, response_id: str, status: str) -> None:

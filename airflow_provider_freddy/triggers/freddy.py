@@ -9,13 +9,13 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_freddy.connection import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.schedule import PollInterval, schedule_for
-from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSING, StatusWait
+from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
+from airflow_provider_freddy.core.wait import PASSING, StatusWait
 from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.triggers.still_wanted import still_wanted

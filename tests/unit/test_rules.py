@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_freddy import callbacks, record
+from airflow_provider_freddy import callback_run, record
 from airflow_provider_freddy.arming import cancel_what_is_left, release_what_goes_on
 from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, FreddyTaskKilledError, FreddyUnavailableError
@@ -131,7 +131,7 @@ def test_airflow_3_0_is_not_asked_for_xcoms_in_the_dag_processor(
 def test_a_store_in_trouble_does_not_cost_the_own_response_its_cancel(
     fake_freddy_connection: FakeFreddy, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    monkeypatch.setattr(callbacks, "STORE_SECONDS", 0.3)
+    monkeypatch.setattr(callback_run, "STORE_SECONDS", 0.3)
     task["ti"].try_number = 2
     FreddyHook().create_response("hello")
     task["task_state_store"] = Store(**{trouble: True})

@@ -26,7 +26,7 @@ async def with_exchange(hook, work, **options):
 
 
 def ask_blocking(hook, request, budget=2.0, response_id="resp_1"):
-    return hook._exchange.ask(request, Budget(budget), response_id=response_id, attempts=1)
+    return hook.exchange.ask(request, Budget(budget), response_id=response_id, attempts=1)
 
 
 def ask_async(hook, request, budget=2.0, response_id="resp_1"):

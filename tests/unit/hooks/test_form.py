@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 
-from airflow_provider_freddy.connection import CONN_TYPE
-from airflow_provider_freddy.core.endpoint import AUTH_SCHEMES, DEFAULT_AUTH_SCHEME, DEFAULT_BASE_URL
+from airflow_provider_freddy.core.endpoint import AUTH_SCHEMES, CONN_TYPE, DEFAULT_AUTH_SCHEME, DEFAULT_BASE_URL
 from airflow_provider_freddy.hooks.form import conn_fields, declared_ui_field_behaviour
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 
