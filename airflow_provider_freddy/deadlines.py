@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow_provider_freddy import stored_record
 from airflow_provider_freddy.core.cancel import CancelResult
-from airflow_provider_freddy.core.retry import check_seconds
+from airflow_provider_freddy.core.seconds import check_seconds
 from airflow_provider_freddy.hooks.costs import say_what_it_costs
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.record import RecordedResponse
