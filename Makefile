@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test judges lint venv bench constraints clean
+.PHONY: demo test judges kill-matrix lint venv bench constraints clean
 
 venv: $(VENV)/.installed
 
@@ -25,6 +25,15 @@ demo: venv
 
 test: venv lint
 	$(VENV)/bin/python -m pytest
+
+# Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
+REPEAT ?= 1
+RESULTS ?= kill-matrix.jsonl
+kill-matrix: venv
+	rm -f $(RESULTS)
+	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
+		--ignore tests/kill_matrix/test_page.py; \
+		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
 # What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
 judges: venv

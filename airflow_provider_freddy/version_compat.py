@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -116,6 +118,17 @@ def watch_end_of_task(at_end: Callable[[], None]) -> None:
 
     _watching.append(at_end)
     get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
+
+
+def supervisor_pid() -> int | None:
+    """
+    Return the process id of the process that supervises this one on behalf of Airflow (Airflow 3), if one does.
+
+    With ``dag.test()`` nobody does, and the parent may be a shell that ends long before.
+    """
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    comms = getattr(runner, "SUPERVISOR_COMMS", None)
+    return os.getppid() if isinstance(getattr(comms, "socket", None), socket.socket) else None
 
 
 async def run_in_thread(function: Callable[[], T]) -> T:

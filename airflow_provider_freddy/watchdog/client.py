@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_0_PLUS, supervisor_pid
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,12 @@ class Watchdog:
         self.owner = os.getpid()
         self._lock = threading.RLock()
         self._reader, self._pipe = os.pipe()
+        supervisor = supervisor_pid()
+        who = [self.owner] if supervisor is None else [self.owner, supervisor]
         # A session of its own: what kills the task's process group does not reach it. Its output goes nowhere,
         # because Airflow waits for the end of the task's output.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_provider_freddy.watchdog.process", str(self.owner)],
+            [sys.executable, "-m", "airflow_provider_freddy.watchdog.process", *map(str, who)],
             stdin=self._reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

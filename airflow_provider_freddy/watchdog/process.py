@@ -25,20 +25,21 @@ Watched = dict[str, dict[str, Any]]
 
 
 def main() -> None:
-    """Watch the parent, whose process id is the first argument."""
+    """Watch the parent, whose process id is the first argument, and the process that supervises it, the second."""
     # It ends when its work is done; who ends the task is not to end it too.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watched, log_file = watch_until_parent_is_gone(int(sys.argv[1]))
+    watched, log_file = watch_until_parent_is_gone(*map(int, sys.argv[1:]))
     if watched:
         cancel(watched, log_file)
 
 
-def watch_until_parent_is_gone(parent: int) -> tuple[Watched, str | None]:
+def watch_until_parent_is_gone(parent: int, supervisor: int | None = None) -> tuple[Watched, str | None]:
     """
-    Read the parent's messages until it is gone.
+    Read the parent's messages until it is gone, or has lost its supervisor, without which Airflow takes it for lost.
 
     :param parent: its process id.
+    :param supervisor: the process id of its supervisor, if it has one.
     :return: what it has neither seen end nor released, and the file to report to.
     """
     watched: Watched = {}
@@ -47,7 +48,7 @@ def watch_until_parent_is_gone(parent: int) -> tuple[Watched, str | None]:
     while True:
         readable, _, _ = select.select([0], [], [], _PARENT_CHECK)
         if not readable:
-            if os.getppid() != parent:
+            if os.getppid() != parent or (supervisor is not None and not _is_child(parent, supervisor)):
                 return watched, log_file
             continue
         chunk = os.read(0, 65536)
@@ -61,6 +62,19 @@ def watch_until_parent_is_gone(parent: int) -> tuple[Watched, str | None]:
                 watched.pop(message["release"], None)
             else:
                 log_file = message.get("log_file")
+
+
+def _is_child(process_id: int, parent: int) -> bool:
+    """
+    Tell whether a process still has its parent; where the system does not say (no Linux), it has.
+
+    A parent that was killed may stay a zombie, which looks alive, but its children have another one at once.
+    """
+    try:
+        with open(f"/proc/{process_id}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1]) == parent
+    except (OSError, ValueError, IndexError):
+        return True
 
 
 def cancel(watched: Watched, log_file: str | None) -> None:
@@ -79,7 +93,7 @@ def cancel(watched: Watched, log_file: str | None) -> None:
         logging.basicConfig(filename=log_file or os.devnull, level=logging.INFO, format=form)
     except OSError:
         logging.basicConfig(filename=os.devnull)
-    log.info("the task's process is gone; cancelling %s", ", ".join(watched))
+    log.info("the task's process or its supervisor is gone; cancelling %s", ", ".join(watched))
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda message: cancel_one(message, log), watched.values()))
 

@@ -125,6 +125,40 @@ def test_a_child_that_holds_the_pipe_open_does_not_keep_it_waiting(
     fake_freddy_connection.wait_for(lambda: not fake_freddy_connection.left_running, 10)
 
 
+def test_a_task_that_has_lost_its_supervisor_has_lost_its_responses(
+    parent: Callable[..., Parent], fake_freddy_connection: FakeFreddy
+) -> None:
+    code = """
+    client.release(sys.argv[1])
+    task = os.fork()
+    if task:
+        # This process is the supervisor from here on, and does not reap what it has started.
+        client._watchdog = None
+        print(task, flush=True)
+        time.sleep(60)
+    time.sleep(0.5)
+    client.supervisor_pid = os.getppid
+    client._watchdog = None
+    client.start()
+    client.watch(sys.argv[1], "org_fake", hook._transport.description)
+    ready()
+    time.sleep(60)
+    """
+    process = parent(code, create())
+    task_pid = process.watchdog_pid
+    assert process.process.stdout
+    process.watchdog_pid = next(int(line) for line in process.process.stdout if line.strip().isdecimal())
+    try:
+        # As long as both live nothing is cancelled.
+        with pytest.raises(TimeoutError):
+            fake_freddy_connection.wait_for(lambda: not fake_freddy_connection.left_running, 2.5)
+        process.kill()
+        fake_freddy_connection.wait_for(lambda: not fake_freddy_connection.left_running, 20)
+        assert psutil.pid_exists(task_pid)
+    finally:
+        os.kill(task_pid, signal.SIGKILL)
+
+
 def test_it_has_more_patience_than_a_callback(
     parent: Callable[..., Parent], fake_freddy_connection: FakeFreddy
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -27,43 +26,11 @@ ASK: dict[str, Any] = {
 }
 
 
-class WithBrokenTrigger(CreateResponseOperator):
-    """Its trigger raises at once."""
-
-    def defer(self, **kwargs: Any) -> None:
-        """Defer with an argument that no trigger can take."""
-        kwargs["trigger"].poll_interval = "never"
-        super().defer(**kwargs)
-
-
-class SlowToDefer(CreateResponseOperator):
-    """Works for a while between the start of its response and the deferral."""
-
-    def _defer(self, *args: Any) -> None:
-        time.sleep(4)
-        super()._defer(*args)
-
-
 with DAG("deferred", schedule=None):
     CreateResponseOperator(**ASK)
 
 with DAG("deferred_resumes", schedule=None):
     CreateResponseOperator(**ASK, end_in_triggerer=False)
-
-with DAG("deferred_with_retry", schedule=None):
-    CreateResponseOperator(**ASK, retries=1, retry_delay=timedelta(0))
-
-with DAG("deferred_with_timeout", schedule=None):
-    CreateResponseOperator(**ASK, execution_timeout=timedelta(seconds=4))
-
-with DAG("deferred_in_short_run", schedule=None, dagrun_timeout=timedelta(seconds=8)):
-    CreateResponseOperator(**ASK)
-
-with DAG("deferred_with_broken_trigger", schedule=None):
-    WithBrokenTrigger(**ASK)
-
-with DAG("slow_to_defer", schedule=None):
-    SlowToDefer(**ASK)
 
 with DAG("watched", schedule=None):
     start = CreateResponseOperator(**{**ASK, "task_id": "start", "deferrable": False}, wait_for_completion=False)

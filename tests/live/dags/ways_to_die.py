@@ -1,10 +1,8 @@
-"""The same task in two styles, with and without a retry and a timeout; how its first try dies comes with the conf."""
+"""Tasks that start responses and fail, or hand them on."""
 
 from __future__ import annotations
 
 import sys
-import time
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -18,67 +16,24 @@ CALLBACKS: dict[str, Any] = {
     "on_retry_callback": cancel_response_on_failure,
 }
 
-# The response of the first try outlives every test; that of a second try ends by itself, if it is left alone.
+# It outlives every test.
 OPERATOR_METADATA = {
     "run": "{{ run_id }}",
     "try": "{{ ti.try_number }}",
-    "fake_duration": "{{ 300 if ti.try_number == 1 else 2 }}",
+    "fake_duration": "300",
 }
 
 
-def wait_for_freddy(ti: Any = None, dag_run: Any = None, run_id: Any = None) -> None:
-    """Start a response; the first try then dies in the way that the conf says."""
-    hook = FreddyHook()
-    response = hook.create_response(
-        "hello",
-        metadata={
-            "run": run_id,
-            "try": str(ti.try_number),
-            "fake_duration": 300 if ti.try_number == 1 else 2,
-        },
-    )
-    if ti.try_number == 1 and dag_run.conf.get("how") == "raise":
-        raise RuntimeError("the task's own error")
-    if ti.try_number == 1 and dag_run.conf.get("how") == "exit":
+def start_and_fail(ti: Any = None, dag_run: Any = None, run_id: Any = None) -> None:
+    """Start a response, and die in the way that the conf says."""
+    FreddyHook().create_response("hello", metadata={"run": run_id, "try": str(ti.try_number), "fake_duration": 300})
+    if dag_run.conf["how"] == "exit":
         sys.exit(3)
-    while not hook.get_response(response.id).is_final:
-        time.sleep(0.3)
+    raise RuntimeError("the task's own error")
 
 
-WAYS: dict[str, dict[str, Any]] = {
-    "no_retry": {},
-    "one_retry": {"retries": 1, "retry_delay": timedelta(0)},
-    "timeout": {"execution_timeout": timedelta(seconds=3)},
-}
-
-for way, arguments in WAYS.items():
-    with DAG(f"operator_{way}", schedule=None, default_args=CALLBACKS):
-        CreateResponseOperator(
-            task_id="ask",
-            inputs="hello",
-            parameters={"metadata": OPERATOR_METADATA},
-            poll_interval=0.3,
-            **arguments,
-        )
-
-    with DAG(f"deferrable_{way}", schedule=None, default_args=CALLBACKS):
-        CreateResponseOperator(
-            task_id="ask",
-            inputs="hello",
-            parameters={"metadata": OPERATOR_METADATA},
-            deferrable=True,
-            poll_interval=0.5,
-            **arguments,
-        )
-
-    with DAG(f"function_{way}", schedule=None, default_args=CALLBACKS):
-        task(task_id="ask", **arguments)(wait_for_freddy)()
-
-with DAG("operator_unguarded", schedule=None):
-    CreateResponseOperator(task_id="ask", inputs="hello", parameters={"metadata": OPERATOR_METADATA})
-
-with DAG("function_unguarded", schedule=None):
-    task(task_id="ask")(wait_for_freddy)()
+with DAG("function_that_fails", schedule=None, default_args=CALLBACKS):
+    task(task_id="ask")(start_and_fail)()
 
 with DAG("operator_hands_on", schedule=None):
     CreateResponseOperator(

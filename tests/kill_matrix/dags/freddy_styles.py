@@ -1,0 +1,149 @@
+"""
+The same task in the three styles in which authors use the provider, and in the kinds of DAG that the deeds need.
+
+The response of a first try outlives every test, unless the conf says otherwise; that of a second try ends by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_freddy.deadlines import cancel_responses_of_run
+from airflow_provider_freddy.guard import guard
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.operators.freddy import CreateResponseOperator
+
+DURATION = "{{ dag_run.conf.get('duration', 300) if ti.try_number == 1 else 2 }}"
+
+
+class SlowToDefer(CreateResponseOperator):
+    """Works for a while between the start of its response and the deferral."""
+
+    def _defer(self, *args: Any) -> None:
+        time.sleep(4)
+        super()._defer(*args)
+
+
+class WithBrokenTrigger(CreateResponseOperator):
+    """Its trigger raises at once."""
+
+    def defer(self, **kwargs: Any) -> None:
+        """Defer with an argument that no trigger can take."""
+        kwargs["trigger"].poll_interval = "never"
+        super().defer(**kwargs)
+
+
+class WithoutTriggerDeadline(CreateResponseOperator):
+    """Leaves its time limit to Airflow's own, as an operator would that has no deadline in its trigger."""
+
+    def defer(self, **kwargs: Any) -> None:
+        """Defer with Airflow's time limit only."""
+        kwargs["trigger"].deadline = None
+        super().defer(**{**kwargs, "timeout": timedelta(seconds=4)})
+
+
+def operator(
+    *, cls: type[CreateResponseOperator] = CreateResponseOperator, mapped: bool = False, **arguments: Any
+) -> Any:
+    """Wait in the worker, or in the triggerer."""
+    arguments = {"parameters": {"metadata": {"fake_duration": DURATION}}, **arguments}
+    if mapped:
+        return cls.partial(**arguments).expand(inputs=["a", "b"])
+    return cls(inputs="hello", **arguments)
+
+
+def wait_for_freddy(_number: int = 0, ti: Any = None, dag_run: Any = None) -> None:
+    """Start a response and wait for its end; the first try ends otherwise, as the conf says, on a cue."""
+    conf = dag_run.conf
+    first = (ti.task_id, ti.try_number) == ("ask", 1) and ti.map_index < 1
+    hook = FreddyHook()
+    duration = conf.get("duration", 300) if ti.try_number == 1 else 2
+    response = hook.create_response("hello", metadata={"fake_duration": duration})
+    while not hook.get_response(response.id).is_final:
+        if first and conf["how"] in WAYS_OUT and Path(conf["cue"]).exists():
+            WAYS_OUT[conf["how"]]()
+        time.sleep(0.2)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+WAYS_OUT: dict[str, Callable[[], Any]] = {
+    "raise": lambda: _raise(RuntimeError("the task's own error")),
+    "fail": lambda: _raise(AirflowFailException("no use in another try")),
+    "skip": lambda: _raise(AirflowSkipException("not today")),
+    "exit": lambda: sys.exit(3),
+}
+
+
+def function(*, mapped: bool = False, **arguments: Any) -> Any:
+    """Wait in a plain function."""
+    asked = task(**arguments)(wait_for_freddy)
+    return asked.expand(_number=[0, 1]) if mapped else asked()
+
+
+def stumble(dag_run: Any = None) -> None:
+    """Fail on a cue."""
+    while not Path(dag_run.conf["cue"]).exists():
+        time.sleep(0.2)
+    raise RuntimeError("no luck")
+
+
+ONE_RETRY = {"retries": 1, "retry_delay": timedelta(0)}
+DAG_KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "retry": {},
+    "timeout": {},
+    "short_run": {"dagrun_timeout": timedelta(seconds=10)},
+    "fail_fast": {"fail_fast": True},
+    "mapped": {},
+    "deleted": {},
+    "deadline": {
+        "deadline": DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(seconds=12),
+            callback=AsyncCallback(cancel_responses_of_run),
+        )
+    },
+}
+TASK_KINDS: dict[str, dict[str, Any]] = {
+    "retry": ONE_RETRY,
+    "timeout": {"execution_timeout": timedelta(seconds=6)},
+}
+STYLES: dict[str, Callable[..., Any]] = {
+    "operator": lambda **arguments: operator(poll_interval=0.3, **arguments),
+    "deferrable": lambda **arguments: operator(poll_interval=0.5, deferrable=True, **arguments),
+    "function": function,
+}
+
+for style, make in STYLES.items():
+    for kind, dag_arguments in DAG_KINDS.items():
+        for guarded in (False, True):
+            with DAG(f"{style}_{kind}{'_guarded' * guarded}", schedule=None, **dag_arguments) as dag:
+                make(task_id="ask", mapped=kind == "mapped", **TASK_KINDS.get(kind, {}))
+                if kind == "fail_fast":
+                    task(stumble)()
+                if kind == "mapped":
+                    # Its response is nobody's business but its own.
+                    make(task_id="other")
+            if guarded:
+                guard(dag)
+
+SPECIAL: dict[str, type[CreateResponseOperator]] = {
+    "slow": SlowToDefer,
+    "broken_trigger": WithBrokenTrigger,
+    "trigger_timeout": WithoutTriggerDeadline,
+}
+
+for kind, special in SPECIAL.items():
+    with DAG(f"deferrable_{kind}", schedule=None):
+        STYLES["deferrable"](task_id="ask", cls=special)

@@ -1,0 +1,90 @@
+"""Who cancelled a response: read from the logs, where every hook says so in words of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from airflow_provider_freddy.testing import FakeFreddy
+from demo.local_airflow import LocalAirflow
+
+#: What a log file's path tells about the process that wrote it, most telling first.
+_PLACES = [
+    (r"freddy-watchdog\.log$", "watchdog"),
+    (r"attempt=\d+\.log\.trigger", "trigger"),
+    (r"attempt=\d+\.log$", "task"),
+    (r"dag_processor", "DAG processor"),
+    (r"outputs/api-server", "API-server listener"),
+    (r"triggerer", "triggerer"),
+]
+
+#: In what order to believe them: what is forwarded from one log into another stands in both.
+_ORDER = [name for _, name in _PLACES]
+
+_TIME_IS_OVER = "The time for response"
+
+
+def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str) -> str:
+    """
+    Name the mechanism, or say that it cannot be told.
+
+    :param airflow: the Airflow, whose logs are read.
+    :param freddy: the fake.
+    :param response_id: the response.
+    :param how_it_ended: what the task was told, which its process does not log: ``killed`` if a kill hook was called.
+    """
+    told = f"{response_id} cancelled at"
+    found: dict[str, list[str]] = {}
+    files: dict[str, Path] = {}
+    for file in airflow.logs_containing(told):
+        place = next((name for pattern, name in _PLACES if re.search(pattern, file.as_posix())), None)
+        if place is not None:
+            found.setdefault(place, []).extend(line for line in _lines(file) if told in line)
+            files[place] = file
+    for place in _ORDER:
+        if place in found:
+            return _mechanism(place, found[place], files[place], _try_of(freddy, response_id), how_it_ended)
+    print("Nobody has told. The response is in", airflow.logs_containing(response_id))
+    return "not told"
+
+
+def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it_ended: str) -> str:
+    text = "\n".join(lines)
+    if "Deadline of run" in text:
+        return "deadline callback"
+    if place == "trigger":
+        # Why it has cancelled stands in another line.
+        steps = [("The task ends before", "trigger's on_kill"), (_TIME_IS_OVER, "trigger's deadline")]
+        return _by("\n".join(_lines(file)), steps, "trigger, giving up")
+    if place == "DAG processor":
+        return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
+    if place != "task":
+        return place
+    if f"attempt={try_number}.log" not in file.name or "Left by an earlier try" in text:
+        return "next try"
+    steps = [
+        ("baseline callback", "callback"),
+        (_TIME_IS_OVER, "trigger's deadline"),
+        ("The task ends before", "kill hook" if how_it_ended == "killed" else "task itself"),
+        ("Freddy callback for", "callback in the task's process"),
+    ]
+    return _by(lines[0], steps, "task itself")
+
+
+def _by(text: str, words: list[tuple[str, str]], otherwise: str) -> str:
+    return next((name for said, name in words if said in text), otherwise)
+
+
+def _try_of(freddy: FakeFreddy, response_id: str) -> int:
+    return int(freddy.response(response_id).metadata["airflow_try_number"])
+
+
+def _lines(file: Path) -> list[str]:
+    lines = []
+    for line in file.read_text(errors="replace").splitlines():
+        try:
+            lines.append(str(json.loads(line).get("event", line)))
+        except (ValueError, AttributeError):
+            lines.append(line)
+    return lines

@@ -1,0 +1,103 @@
+"""
+Write the results of the matrix into docs/guarantees.md, between its markers.
+
+``python -m tests.kill_matrix.report results.jsonl ...``
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "guarantees.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+STYLES = {
+    "operator": "operator in the worker",
+    "deferrable": "operator, deferrable",
+    "function": "plain `@task` function",
+    "today": "without this provider",
+}
+
+Results = list[dict[str, object]]
+
+
+def main(files: Iterable[str]) -> None:
+    """Read the results and write the page."""
+    results = [json.loads(line) for file in files for line in Path(file).read_text().splitlines()]
+    before, rest = PAGE.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{END}{after}")
+    print(tables(results))
+
+
+def tables(results: Results) -> str:
+    """Return all tables in Markdown."""
+    plain = [one for one in results if "watchdog off" not in str(one["variant"])]
+    without = [one for one in results if "watchdog off" in str(one["variant"])]
+    parts = [
+        _count("With the provider as it comes", [one for one in plain if one["style"] != "today"]),
+        table("A task that waits for Freddy ...", plain, list(STYLES)),
+        _count("With the watchdog turned off", without),
+        table("A task that waits for Freddy ...", without, ["operator", "function"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(title: str, results: Results, styles: list[str]) -> str:
+    """Return one table: a line for every path, a column for every style."""
+    lines = [
+        f"| | {title} | " + " | ".join(STYLES[style] for style in styles) + " |",
+        "| --- " * (len(styles) + 2) + "|",
+    ]
+    for row, path, variant in dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results):
+        cells = [
+            cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
+            for style in styles
+        ]
+        lines.append(f"| {row} | {path}{_in_words(str(variant))} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _in_words(variant: str) -> str:
+    if "guarded" in variant:
+        return ", in a guarded DAG"
+    return ", in a DAG that is not guarded" if variant else ""
+
+
+def cell(results: Results) -> str:
+    """Return what happened in all repeats of a cell."""
+    if not results:
+        return ""
+    parts = []
+    for outcome in dict.fromkeys(one["outcome"] for one in results):
+        same = [one for one in results if one["outcome"] == outcome]
+        if outcome == "cancelled":
+            seconds = [float(str(one["seconds"])) for one in same]
+            by = ", ".join(dict.fromkeys(str(one["by"]) for one in same))
+            worst = f" (max {max(seconds):.1f})" if len(same) > 1 else ""
+            parts.append(f"{by}: {statistics.median(seconds):.1f} s{worst}, {_times(len(same))}")
+        else:
+            loud = f"**{outcome.lower()}**" if outcome != "kept" else "kept, as it should be"
+            parts.append(f"{loud}, {_times(len(same))}")
+    return "; ".join(parts)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def _count(title: str, results: Results) -> str:
+    left = [one for one in results if one["outcome"] == "LEFT RUNNING"]
+    wrong = [one for one in results if one["outcome"] not in {"LEFT RUNNING", "cancelled", "kept"}]
+    return (
+        f"{title}: {len(results)} measurements, {len(left)} with a response left running, "
+        f"{len(wrong)} with one cancelled or ended that should not have been."
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

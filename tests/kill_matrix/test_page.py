@@ -1,0 +1,70 @@
+"""The page with the guarantees has every way of the matrix, and says honestly what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path as File
+
+import pytest
+
+from . import paths, report, test_as_today
+
+EVERY_PATH = [
+    *paths.WHILE_IT_WAITS,
+    *paths.BESIDE_SIBLINGS,
+    *paths.WHILE_FREDDY_MISBEHAVES,
+    *paths.WHILE_TRIGGERERS_DIE,
+    *paths.WHILE_SERVERS_DIE,
+]
+
+
+def line(path: str, outcome: str, seconds: float | None, *, style: str = "function", by: str = "watchdog", **more: str):
+    return {
+        "row": "6a",
+        "path": path,
+        "style": style,
+        "variant": "",
+        "outcome": outcome,
+        "seconds": seconds,
+        "by": by,
+    } | more
+
+
+@pytest.mark.parametrize("path", EVERY_PATH, ids=lambda path: path.name)
+def test_every_way_is_on_the_page(path: paths.Path) -> None:
+    measured = report.PAGE.read_text().split(report.BEGIN)[1].split(report.END)[0]
+    assert f"| {path.row} | {path.name} " in measured
+
+
+def test_names_tell_ways_apart() -> None:
+    names = [path.name for path in EVERY_PATH]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_the_baseline_takes_its_ways_from_the_matrix() -> None:
+    named = test_as_today.COVERED | test_as_today.LEAKS
+    assert named <= {path.name for path in EVERY_PATH}
+
+
+def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, results = tmp_path / "page.md", tmp_path / "results.jsonl"
+    page.write_text(f"before {report.BEGIN} old {report.END} after")
+    lines = [
+        line("is killed", "cancelled", 0.5),
+        line("is killed", "cancelled", 1.5),
+        line("is killed", "LEFT RUNNING", None),
+        line("is killed", "LEFT RUNNING", None, style="today"),
+        line("goes on", "kept", None, style="operator"),
+    ]
+    results.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    monkeypatch.setattr(report, "PAGE", page)
+    report.main([str(results)])
+    text = page.read_text()
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert " old " not in text
+    assert "With the provider as it comes: 4 measurements, 1 with a response left running, 0 with one" in text
+    killed = next(one for one in text.splitlines() if "is killed" in one)
+    assert "watchdog: 1.0 s (max 1.5), 2 times; **left running**, once" in killed
+    assert killed.endswith("| **left running**, once |")
+    assert "| 6a | goes on | kept, as it should be, once |" in text
