@@ -8,7 +8,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test judges kill-matrix lint venv bench constraints clean
+.PHONY: demo test judges kill-matrix lint venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -65,6 +65,10 @@ $(VENV)-bench/.installed: $(VENV)/.installed
 
 bench: $(VENV)-bench/.installed
 	$(VENV)-bench/bin/python -m bench --plain-python $(VENV)/bin/python $(ARGS)
+
+# Half an hour under random faults: nothing grows, nothing is left running.
+soak: venv
+	$(VENV)/bin/python -m bench.soak $(ARGS)
 
 # Take the newest versions of everything; Airflow itself stays where the file's name says.
 constraints: venv
