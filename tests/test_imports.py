@@ -10,6 +10,7 @@ import pytest
 
 DAG_FACING = [
     "airflow_provider_freddy.callbacks",
+    "airflow_provider_freddy.deadlines",
     "airflow_provider_freddy.exceptions",
     "airflow_provider_freddy.hooks.freddy",
     "airflow_provider_freddy.links.freddy",

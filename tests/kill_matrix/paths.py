@@ -65,7 +65,7 @@ WHILE_IT_WAITS = [
     Path("3a", "calls sys.exit", deeds.give_the_cue, (FUNCTION,), conf={"how": "exit"}, in_make_test=(FUNCTION,)),
     Path("3b", "skips itself", deeds.give_the_cue, (FUNCTION,), conf={"how": "skip"}, state="skipped"),
     Path("4", "runs into its execution_timeout", deeds.execution_timeout, kind="timeout", told="killed",
-         in_make_test=(DEFERRABLE, FUNCTION)),
+         in_make_test=(DEFERRABLE,)),
     Path("5a", "is marked failed", deeds.mark("failed"), told="killed", in_make_test=(FUNCTION,)),
     Path("5a", "is marked success", deeds.mark("success"), state="success", told="killed"),
     Path("5a", "is marked skipped", deeds.mark("skipped"), state="skipped", told="killed"),
@@ -82,9 +82,8 @@ WHILE_IT_WAITS = [
     Path("7b", "has its supervisor killed", deeds.kill_supervisor, IN_WORKER, within=40,
          in_make_test=(FUNCTION,)),
     Path("8", "has a run that runs into its dagrun_timeout", deeds.dagrun_timeout, kind="short_run", state="skipped",
-         told="killed", in_make_test=(OPERATOR, DEFERRABLE)),
-    Path("9a", "has a trigger that breaks", deeds.nothing, IN_TRIGGERER, "broken_trigger", prepared=True, within=30,
-         in_make_test=IN_TRIGGERER),
+         told="killed", in_make_test=(DEFERRABLE,)),
+    Path("9a", "has a trigger that breaks", deeds.nothing, IN_TRIGGERER, "broken_trigger", prepared=True, within=30),
     Path("9b", "runs into Airflow's own time limit of a deferral", deeds.nothing, IN_TRIGGERER, "trigger_timeout",
          within=40, prepared=True),
     Path("9c", "has its DAG deleted", deeds.delete_dag, IN_TRIGGERER, "deleted", state=""),
@@ -127,7 +126,7 @@ WHILE_FREDDY_MISBEHAVES = [
 
 WHILE_TRIGGERERS_DIE = [
     Path("9d", "has its triggerers restarted", deeds.triggerers_restarted_in_order, IN_TRIGGERER,
-         conf={"duration": 60}, state="success", wanted=True, in_make_test=IN_TRIGGERER),
+         conf={"duration": 45}, state="success", wanted=True, in_make_test=IN_TRIGGERER),
     Path("9d", "has its triggerer killed, and another one takes over", deeds.triggerer_killed, IN_TRIGGERER,
          conf={"duration": 50}, state="success", wanted=True),
     Path("9e", "is taken over from a triggerer that lives", deeds.trigger_taken_over, IN_TRIGGERER,
@@ -135,7 +134,7 @@ WHILE_TRIGGERERS_DIE = [
     Path("9f", "is marked failed while no triggerer runs", deeds.without_triggerer(deeds.mark("failed")),
          IN_TRIGGERER, within=40),
     Path("9g", "is cleared while no triggerer runs", deeds.without_triggerer(deeds.clear), IN_TRIGGERER,
-         within=40, state="success", tries=2, in_make_test=IN_TRIGGERER),
+         within=40, state="success", tries=2),
     Path("9i", "is marked failed before a triggerer has picked it up",
          deeds.between_deferral_and_pick_up(deeds.mark("failed")), IN_TRIGGERER, prepared=True, within=40,
          in_make_test=IN_TRIGGERER),
@@ -164,7 +163,7 @@ WHILE_SERVERS_DIE = [
 ]  # fmt: skip
 
 WITHOUT_WATCHDOG = [
-    replace(path, in_make_test={"6a": (FUNCTION,), "7a": (OPERATOR,)}.get(path.row, ()))
+    replace(path, in_make_test={"6a": (FUNCTION,)}.get(path.row, ()))
     for path in WHILE_IT_WAITS
     if path.row in {"6a", "6b", "7a", "7b"} and path.styles == IN_WORKER
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -25,8 +27,14 @@ OPERATOR_METADATA = {
 
 
 def start_and_fail(ti: Any = None, dag_run: Any = None, run_id: Any = None) -> None:
-    """Start a response, and die in the way that the conf says."""
-    FreddyHook().create_response("hello", metadata={"run": run_id, "try": str(ti.try_number), "fake_duration": 300})
+    """Start a response, and die in the way that the conf says; a second try waits for its own."""
+    hook = FreddyHook()
+    metadata = {"run": run_id, "try": str(ti.try_number), "fake_duration": 300 if ti.try_number == 1 else 2}
+    response = hook.create_response("hello", metadata=metadata)
+    while ti.try_number > 1:
+        time.sleep(0.3)
+        if hook.get_response(response.id).is_final:
+            return
     if dag_run.conf["how"] == "exit":
         sys.exit(3)
     raise RuntimeError("the task's own error")
@@ -34,6 +42,18 @@ def start_and_fail(ti: Any = None, dag_run: Any = None, run_id: Any = None) -> N
 
 with DAG("function_that_fails", schedule=None, default_args=CALLBACKS):
     task(task_id="ask")(start_and_fail)()
+
+with DAG("function_one_retry", schedule=None, default_args=CALLBACKS):
+    task(task_id="ask", retries=1, retry_delay=timedelta(0))(start_and_fail)()
+
+with DAG("operator_timeout", schedule=None, default_args=CALLBACKS):
+    CreateResponseOperator(
+        task_id="ask",
+        inputs="hello",
+        parameters={"metadata": OPERATOR_METADATA},
+        poll_interval=0.3,
+        execution_timeout=timedelta(seconds=3),
+    )
 
 with DAG("operator_hands_on", schedule=None):
     CreateResponseOperator(
