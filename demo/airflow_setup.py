@@ -212,7 +212,7 @@ def _database(home: Path) -> Path:
 
 def _sqlite_url(home: Path) -> str:
     # Seconds to wait for the one writer that SQLite allows; the default of 5 is short for a busy machine.
-    return f"sqlite:///{_database(home)}?timeout=30"
+    return f"sqlite:///{_database(home)}?timeout=15"
 
 
 def task_log_pattern(dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> str:
