@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.testing.journal import ResponseRecord
-from demo.airflow_api import TaskInstance
+from demo.airflow_api import TaskInstance, WaitTimeoutError
 from demo.local_airflow import LocalAirflow, TaskProcesses
 
 #: Seconds up to which the deed is put off, so that repeats hit other moments.
@@ -132,15 +132,22 @@ class Cell:
             self.airflow.clear(self.dag_id, self.run_id, "ask", self.map_index)
 
     def wait_for_state(self, state: str, tries: int, timeout: float = 120) -> None:
-        self.airflow.wait_for_task(
-            self.dag_id,
-            self.run_id,
-            "ask",
-            state=state,
-            map_index=self.map_index,
-            try_number=tries,
-            timeout=timeout,
-        )
+        try:
+            self.airflow.wait_for_task(
+                self.dag_id,
+                self.run_id,
+                "ask",
+                state=state,
+                map_index=self.map_index,
+                try_number=tries,
+                timeout=timeout,
+            )
+        except WaitTimeoutError:
+            for number in range(1, tries + 1):
+                print(
+                    f"Try {number}:\n{self.airflow.task_log(self.dag_id, self.run_id, 'ask', number, self.map_index)}"
+                )
+            raise
 
     def moment_of_start(self) -> float:
         start: datetime | None = self.task.start

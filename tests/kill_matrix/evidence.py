@@ -54,9 +54,11 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
     if "Deadline of run" in text:
         return "deadline callback"
     if place == "trigger":
-        # Why it has cancelled stands in another line.
-        steps = [("The task ends before", "trigger's on_kill"), (_TIME_IS_OVER, "trigger's deadline")]
-        return _by("\n".join(_lines(file)), steps, "trigger, giving up")
+        if "The task ends before" in "\n".join(_lines(file)):
+            return "trigger's on_kill"
+        # Why it has ended its wait stands in what the resumed task says.
+        whole = [line for log in file.parent.glob(f"attempt={try_number}.log*") for line in _lines(log)]
+        return _by("\n".join(whole), [(_TIME_IS_OVER, "trigger's deadline")], "trigger, giving up")
     if place == "DAG processor":
         return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
     if place != "task":

@@ -114,8 +114,6 @@ WHILE_FREDDY_MISBEHAVES = [
     # The API server is the first to cancel, and is the one that is not answered.
     Path("5a", "is marked failed while Freddy does not answer the API server",
          deeds.while_freddy(deeds.mark("failed"), "hang"), told="killed"),
-    Path("5c", "has its run marked failed while Freddy does not answer the API server",
-         deeds.while_freddy(deeds.mark_run("failed"), "hang"), told="killed"),
     Path("5b", "is cleared while Freddy drops a connection", deeds.while_freddy(deeds.clear, "drop_before"),
          state="success", tries=2, told="killed"),
     Path("5b", "is cleared while Freddy takes 3 s to answer", deeds.while_freddy(deeds.clear, "delay", seconds=3),
