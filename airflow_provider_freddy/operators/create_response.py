@@ -129,7 +129,7 @@ class CreateResponseOperator(BaseOperator):
             if not self.wait_for_completion:
                 return response.as_dict()
             if self.deferrable and not response.is_final:
-                self._defer(context, response, hook.organization(self.organization_id), until)
+                self._defer(context, response.id, hook.organization(self.organization_id), until)
             response = self._wait(hook, response)
         except TaskDeferred:
             raise
@@ -139,12 +139,16 @@ class CreateResponseOperator(BaseOperator):
             raise
         return self._finish(context, response)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(
+        self, context: Context, event: Any = None, response_id: str | None = None, until: float | None = None
+    ) -> dict[str, Any]:
         """
         Take the task up again when the trigger has sent its event.
 
         :param context: the context of the task.
         :param event: the event.
+        :param response_id: the response that this try waits for.
+        :param until: its deadline, seconds since 1970.
         :return: the response, times in ISO 8601.
         :raises FreddyResponseEndedError: if the response failed or was cancelled by somebody else.
         :raises AirflowTaskTimeout: if ``execution_timeout`` was over; the response was cancelled then.
@@ -153,6 +157,10 @@ class CreateResponseOperator(BaseOperator):
         from airflow_provider_freddy.deferral import raise_if_early, read_event
 
         end = read_event(event)
+        if response_id is not None and end.response_id != response_id:
+            # SQLite gives the id of a deleted trigger to the next one: this is the event of an earlier try's.
+            self.log.warning("An event about response %s came: waiting on for %s.", end.response_id, response_id)
+            self._defer(context, response_id, FreddyHook(self.freddy_conn_id).organization(self.organization_id), until)
         raise_if_early(end)
         # The event is logged and leaves out what the model wrote.
         response = FreddyHook(self.freddy_conn_id).get_response(end.response_id, organization_id=self.organization_id)
@@ -176,6 +184,8 @@ class CreateResponseOperator(BaseOperator):
         take_up(context, (next_kwargs or {}).get("event"))
         try:
             return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferred:
+            raise
         except BaseException as error:
             if not self._left_to_retry(context, error):
                 cancel_started(this_try, FAILURE_BUDGET)
@@ -227,7 +237,7 @@ class CreateResponseOperator(BaseOperator):
         if self._killed:
             raise FreddyTaskKilledError("Airflow told the task to stop while its Freddy response was running.")
 
-    def _defer(self, context: Context, response: ModelResponse, organization_id: str, until: float | None) -> None:
+    def _defer(self, context: Context, response_id: str, organization_id: str, until: float | None) -> None:
         from airflow_provider_freddy.deferral import backstop
         from airflow_provider_freddy.triggers.freddy import ResponseTrigger
 
@@ -237,7 +247,7 @@ class CreateResponseOperator(BaseOperator):
         self._raise_if_killed()
         from_trigger = self.end_in_triggerer and can_end_in_triggerer(self, CreateResponseOperator)
         trigger = ResponseTrigger(
-            response_id=response.id,
+            response_id=response_id,
             organization_id=organization_id,
             freddy_conn_id=self.freddy_conn_id,
             poll_interval=self.poll_interval,
@@ -249,7 +259,8 @@ class CreateResponseOperator(BaseOperator):
             end_task_on=[COMPLETED] if from_trigger else [],
             xcoms=["status", "usage", *(["return_value"] if self.do_xcom_push else [])],
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(until))
+        kwargs = {"response_id": response_id, "until": until}
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=backstop(until))
 
     def _wait(self, hook: FreddyHook, response: ModelResponse) -> ModelResponse:
         from airflow_provider_freddy.polling import Poller

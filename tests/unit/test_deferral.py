@@ -1,0 +1,67 @@
+"""What a task makes of the event that wakes it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+
+from airflow_provider_freddy.core.event import EndReason, WaitEnd
+from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
+from airflow_provider_freddy.operators.freddy import CreateResponseOperator
+from airflow_provider_freddy.testing import FakeFreddy
+
+
+class TaskInstance(SimpleNamespace):
+    """As much of one as a resumed operator asks for."""
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {"run_1": {"ask": "running"}}
+
+    def refresh_from_db(self) -> None:
+        self.state = "running"
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {
+        "ti": TaskInstance(dag_id="dag", run_id="run_1", task_id="ask", map_index=-1, try_number=2, state="running")
+    }
+
+
+def operator() -> CreateResponseOperator:
+    return CreateResponseOperator(task_id="ask", inputs="hello", deferrable=True)
+
+
+def test_an_event_for_the_response_of_an_earlier_try_lets_the_task_wait_on(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy
+) -> None:
+    foreign = WaitEnd(EndReason.STATUS, "resp_old", {"id": "resp_old", "status": "cancelled"}, settled=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator().execute_complete(context, foreign.as_payload(), response_id="resp_new", until=1800000000.0)
+    assert deferred.value.trigger.response_id == "resp_new"
+    assert deferred.value.trigger.deadline == 1800000000.0
+    assert deferred.value.kwargs == {"response_id": "resp_new", "until": 1800000000.0}
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        (WaitEnd(EndReason.DEADLINE, "resp_1", message="Its time is over."), AirflowTaskTimeout),
+        (WaitEnd(EndReason.GAVE_UP, "resp_1", message="It is gone.", kind="not_found"), FreddyNotFoundError),
+        (WaitEnd(EndReason.GAVE_UP, "resp_1", message="It is odd.", kind="of a later version"), FreddyError),
+    ],
+)
+def test_a_wait_that_ended_early_fails_the_task(context: dict[str, Any], end: WaitEnd, error: type) -> None:
+    with pytest.raises(error, match=end.message):
+        operator().execute_complete(context, end.as_payload(), response_id="resp_1")
+
+
+@pytest.mark.parametrize(
+    "event", [None, "done", {}, {"reason": "later"}, {"reason": "status", "response_id": "resp_1"}]
+)
+def test_an_event_that_is_none_of_ours_says_what_is_wrong(context: dict[str, Any], event: Any) -> None:
+    with pytest.raises(FreddyError, match="different versions of this provider"):
+        operator().execute_complete(context, event)
