@@ -40,10 +40,10 @@ def test_an_event_for_the_response_of_an_earlier_try_lets_the_task_wait_on(
 ) -> None:
     foreign = WaitEnd(EndReason.STATUS, "resp_old", {"id": "resp_old", "status": "cancelled"}, settled=True)
     with pytest.raises(TaskDeferred) as deferred:
-        operator().execute_complete(context, foreign.as_payload(), response_id="resp_new", until=1800000000.0)
+        operator().execute_complete(context, foreign.as_payload(), response_id="resp_new", until=1_800_000_000)
     assert deferred.value.trigger.response_id == "resp_new"
-    assert deferred.value.trigger.deadline == 1800000000.0
-    assert deferred.value.kwargs == {"response_id": "resp_new", "until": 1800000000.0}
+    assert deferred.value.trigger.deadline == 1_800_000_000
+    assert deferred.value.kwargs == {"response_id": "resp_new", "until": 1_800_000_000}
 
 
 @pytest.mark.parametrize(
