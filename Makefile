@@ -2,6 +2,7 @@
 PYTHON ?= python3
 AIRFLOW ?= 3.3
 VENV ?= .venv
+AIRFLOWS ?= 2.11 3.0 3.1 3.2 3.3
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 ifeq ($(UV_INDEX_URL),)
@@ -32,14 +33,13 @@ lint: venv
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Take the newest versions of everything; Airflow itself stays where the file's name says.
+# Write the constraints anew with the newest of everything that goes with each Airflow version.
 constraints: venv
-	rm -rf $(VENV)-fresh
-	$(PYTHON) -m venv $(VENV)-fresh
-	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip install --quiet uv \
-		'apache-airflow==$(AIRFLOW).*' --group dev -e '.[testing]'
-	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip freeze --exclude-editable > constraints/airflow-$(AIRFLOW).txt
-	rm -rf $(VENV)-fresh
+	for version in $(AIRFLOWS); do \
+		printf 'uv\napache-airflow==%s.*\n' $$version | $(VENV)/bin/uv pip compile --quiet --upgrade \
+			--python-version 3.11 --no-header --no-annotate --extra testing --group pyproject.toml:dev \
+			--output-file constraints/airflow-$$version.txt - pyproject.toml || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
