@@ -2,14 +2,20 @@
 PYTHON ?= python3
 AIRFLOW ?= 3.3
 VENV ?= .venv
-AIRFLOWS ?= 2.11 3.0 3.1 3.2 3.3
+# What `make constraints` writes, and what `make test-matrix` runs: TESTS on each, JOBS of them at the same time.
+VERSIONS ?= 2.11 3.0 3.1 3.2 3.3
+MATRIX ?= $(VERSIONS) $(if $(filter command line,$(origin VERSIONS)),,3.3-py3.12 3.3-py3.13)
+TESTS ?= tests
+JOBS ?= 1
+# What differs between versions and needs no running Airflow.
+QUICK_TESTS = tests/unit tests/dag_runs tests/test_what_airflow_sees.py tests/test_imports.py
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test lint venv constraints clean
+.PHONY: demo test test-matrix lint venv constraints clean
 
 venv: $(VENV)/.installed
 
@@ -26,6 +32,10 @@ demo: venv
 
 test: venv lint
 	$(VENV)/bin/python -m pytest
+	$(MAKE) test-matrix VERSIONS="2.11 3.0" TESTS="$(QUICK_TESTS)" JOBS=2
+
+test-matrix:
+	$(PYTHON) tests/matrix.py $(MATRIX) --jobs $(JOBS) --tests "$(TESTS)"
 
 lint: venv
 	$(VENV)/bin/ruff check .
@@ -33,13 +43,13 @@ lint: venv
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Write the constraints anew with the newest of everything that goes with each Airflow version.
+# Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
-	for version in $(AIRFLOWS); do \
-		printf 'uv\napache-airflow==%s.*\n' $$version | $(VENV)/bin/uv pip compile --quiet --upgrade \
-			--python-version 3.11 --no-header --no-annotate --extra testing --group pyproject.toml:dev \
-			--output-file constraints/airflow-$$version.txt - pyproject.toml || exit 1; \
+	for version in $(VERSIONS); do \
+		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+			--extra testing --group pyproject.toml:dev --output-file constraints/airflow-$$version.txt \
+			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache

@@ -40,7 +40,8 @@ def modules_loaded_by(names: list[str], before: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def new_modules() -> set[str]:
-    return modules_loaded_by(DAG_FACING, "from airflow.sdk import DAG, task, BaseOperator, BaseSensorOperator")
+    names = "DAG, task, BaseOperator, BaseSensorOperator"
+    return modules_loaded_by(DAG_FACING, f"from airflow.providers.common.compat.sdk import {names}")
 
 
 def test_a_dag_file_loads_no_http_library(new_modules: set[str]) -> None:
