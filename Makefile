@@ -2,9 +2,8 @@
 PYTHON ?= python3
 AIRFLOW ?= 3.3
 VENV ?= .venv
-# What `make constraints` writes, and what `make test-matrix` runs: TESTS on each, JOBS of them at the same time.
-VERSIONS ?= 2.11 3.0 3.1 3.2 3.3
-MATRIX ?= $(VERSIONS) $(if $(filter command line,$(origin VERSIONS)),,3.3-py3.12 3.3-py3.13)
+# What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes.
+VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
 TESTS ?= tests
 JOBS ?= 1
 # What differs between versions and needs no running Airflow.
@@ -35,7 +34,7 @@ test: venv lint
 	$(MAKE) test-matrix VERSIONS="2.11 3.0" TESTS="$(QUICK_TESTS)" JOBS=2
 
 test-matrix:
-	$(PYTHON) tests/matrix.py $(MATRIX) --jobs $(JOBS) --tests "$(TESTS)"
+	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
 
 lint: venv
 	$(VENV)/bin/ruff check .
@@ -45,7 +44,7 @@ lint: venv
 
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
-	for version in $(VERSIONS); do \
+	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 			--extra testing --group pyproject.toml:dev --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
