@@ -262,7 +262,9 @@ class AirflowApi:
         reraise=True,
     )
     def _request(self, method: str, path: str, **kwargs: Any) -> Any:
-        response = self._http.request(method, f"{self.url}/api/v{self._version}/{path}", timeout=REQUEST_TIMEOUT, **kwargs)
+        response = self._http.request(
+            method, f"{self.url}/api/v{self._version}/{path}", timeout=REQUEST_TIMEOUT, **kwargs
+        )
         if not response.ok:
             raise AirflowApiError(response)
         return response.json()

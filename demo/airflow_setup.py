@@ -62,6 +62,8 @@ FAST_SETTINGS = {
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     # A changed file is parsed at once whatever this says; an unchanged one is not parsed again and again.
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # Nor is its DAG taken for deleted when the machine is too busy to parse it in time.
+    "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3600",
     # A changed DAG is stored at once.
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     # The scheduler looks for work five times a second.

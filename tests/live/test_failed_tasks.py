@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.airflow_versions import AIRFLOW, LOST_WORKER_SECONDS, not_on_airflow
+
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 STYLES = ["operator", "function"]
@@ -53,6 +55,7 @@ def test_execution_timeout_cancels_the_response(start: Callable, style: str) -> 
     assert run.left_running() == []
 
 
+@not_on_airflow("3.0", because="it does not retry a task whose process was killed (mended in 3.1.2)")
 @pytest.mark.parametrize("style", STYLES)
 def test_a_worker_process_killed_with_a_retry_left_spares_the_next_try(start: Callable, style: str) -> None:
     run = start(f"{style}_one_retry", how="wait")
@@ -76,7 +79,7 @@ def test_a_worker_process_killed_on_its_last_try_cancels(start: Callable, style:
     if victims == "task and supervisor":
         run.airflow.kill_pid(processes.supervisor_pid, signal.SIGKILL)
     run.airflow.kill_pid(processes.task_pid, signal.SIGKILL)
-    run.wait_until_cancelled(response.id, timeout=10)
+    run.wait_until_cancelled(response.id, timeout=LOST_WORKER_SECONDS)
     assert run.wait_for_end() == "failed"
     assert run.left_running() == []
 
@@ -101,6 +104,8 @@ def test_a_task_that_is_marked_while_it_waits_cancels(start: Callable, style: st
     run.airflow.wait_for_task(run.dag_id, run.run_id, "ask", state=deed)
 
 
+@not_on_airflow("3.0", because="a running task that was cleared stays 'restarting' and is not tried again")
+@not_on_airflow("2.11", because="with quick heartbeats it may take a cleared task for a lost one, and not try it again")
 @pytest.mark.parametrize("style", STYLES)
 def test_a_task_that_is_cleared_while_it_waits_cancels_and_spares_the_next_try(start: Callable, style: str) -> None:
     run = start(f"{style}_no_retry")
@@ -111,15 +116,17 @@ def test_a_task_that_is_cleared_while_it_waits_cancels_and_spares_the_next_try(s
     assert [response.status for response in run.responses(2)] == ["completed"]
 
 
-@pytest.mark.parametrize(("style", "end"), [("operator", "failed"), ("function", "success")])
-def test_a_task_whose_worker_is_told_to_stop_cancels(start: Callable, style: str, end: str) -> None:
+@not_on_airflow("3.0", "3.1", "3.2", because="the supervisor does not tell its task (mended in 3.3.0)")
+@pytest.mark.parametrize("style", STYLES)
+def test_a_task_whose_worker_is_told_to_stop_cancels(start: Callable, style: str) -> None:
     run = start(f"{style}_no_retry")
     response = run.wait_for_response()
     processes = run.airflow.task_processes(run.dag_id, run.run_id, "ask")
     run.airflow.kill_pid(processes.supervisor_pid, signal.SIGTERM)
     run.wait_until_cancelled(response.id, timeout=10)
-    # A function is not told to stop by Airflow: this one sees that its response has ended, and ends too.
-    assert run.wait_for_end() == end
+    # Airflow 3 does not tell a function to stop: this one sees that its response has ended, and ends too.
+    ends_well = style == "function" and AIRFLOW >= (3, 0)
+    assert run.wait_for_end() == ("success" if ends_well else "failed")
 
 
 def test_the_callback_of_a_dag_cancels_what_the_run_has_started(start: Callable) -> None:

@@ -25,7 +25,7 @@ from airflow_provider_freddy.stored_record import RECORD_KEY
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import needs_airflow, not_on_airflow
 
-xcoms_in_the_dag_processor = not_on_airflow("3.0", "it does not let a callback in the DAG processor read XComs")
+xcoms_in_the_dag_processor = not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
 
 
 class Task:
