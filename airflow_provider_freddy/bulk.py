@@ -28,8 +28,10 @@ class Canceller(Protocol):
 
     def resolve(self) -> None: ...
 
+    freddy_conn_id: str
+
     def cancel_response(
-        self, response_id: str, *, organization_id: str | None = None, budget: float
+        self, response_id: str, *, organization_id: str | None = None, budget: float, verify: bool = False
     ) -> CancelResult: ...
 
 
@@ -51,23 +53,31 @@ class CancelTarget:
     hook: Canceller
     organization_id: str | None = None
 
+    @property
+    def freddy_conn_id(self) -> str:
+        """The Airflow connection of the hook."""
+        return self.hook.freddy_conn_id
 
-def cancel_all(targets: Sequence[CancelTarget], seconds: float) -> dict[str, CancelResult | Exception]:
+
+def cancel_all(
+    targets: Sequence[CancelTarget], seconds: float, *, verify: bool = False
+) -> dict[str, CancelResult | Exception]:
     """
     Cancel all of them, whatever becomes of the others.
 
     :param targets: the responses.
     :param seconds: the time for all of them together.
+    :param verify: whether a cancel counts only when the response is seen to have ended.
     :return: for every response id its result, or the error that stands in the way.
     """
     # A little less for the calls themselves, so that each can still say what it has come to.
     budget = Budget(0.9 * seconds)
-    jobs = [Job(target.response_id, _cancel_job(target, budget)) for target in targets]
+    jobs = [Job(target.response_id, _cancel_job(target, budget, verify)) for target in targets]
     done = run_bounded(jobs, seconds)
     return {target.response_id: done.get(target.response_id) or _no_answer(target, seconds) for target in targets}
 
 
-def _cancel_job(target: CancelTarget, budget: Budget) -> Callable[[], CancelResult]:
+def _cancel_job(target: CancelTarget, budget: Budget, verify: bool) -> Callable[[], CancelResult]:
     def cancel() -> CancelResult:
         if not target.hook.is_resolved:
             with _look_up:
@@ -75,7 +85,7 @@ def _cancel_job(target: CancelTarget, budget: Budget) -> Callable[[], CancelResu
         if not budget.remaining:
             raise _no_answer(target, budget.seconds)
         return target.hook.cancel_response(
-            target.response_id, organization_id=target.organization_id, budget=budget.remaining
+            target.response_id, organization_id=target.organization_id, budget=budget.remaining, verify=verify
         )
 
     def cancel_or_say_what_it_means() -> CancelResult:

@@ -111,6 +111,15 @@ _CLASS_OF_KIND: dict[ProblemKind, type[FreddyError]] = {
 }
 
 
+def error_class(kind: str | None) -> type[FreddyError]:
+    """
+    Return the class for a kind of problem that another process has met.
+
+    :param kind: the value of a :class:`ProblemKind`; for anything else it is the root of the tree.
+    """
+    return _CLASS_OF_KIND[ProblemKind(kind)] if kind in set(ProblemKind) else FreddyError
+
+
 def error_for(problem: Problem) -> FreddyError:
     """
     Return the exception that belongs to a problem.

@@ -1,23 +1,14 @@
-"""One look at a response after another, with patience for an API that is away for a while."""
+"""One look at a response after another, in a worker, with patience for an API that is away for a while."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.status import is_known
-from airflow_provider_freddy.exceptions import (
-    FreddyRateLimitedError,
-    FreddyUnavailableError,
-    FreddyUnexpectedReplyError,
-)
+from airflow_provider_freddy.core.wait import StatusWait
+from airflow_provider_freddy.exceptions import FreddyError, error_for
 from airflow_provider_freddy.hooks.freddy import FreddyHook
-
-#: How many looks in a row may fail before the wait is given up, each after its own retries.
-DEFAULT_TOLERATED_FAILURES = 5
-
-# Trouble that can pass. A wrong key or a missing response does not.
-_PASSING = (FreddyUnavailableError, FreddyRateLimitedError, FreddyUnexpectedReplyError)
 
 
 class Poller:
@@ -42,11 +33,16 @@ class Poller:
         self._hook = hook
         self._response_id = response_id
         self._organization_id = organization_id
-        self._tolerated_failures = tolerated_failures
-        self._log = log
-        self._unknown_status: str | None = None
-        #: Looks that failed in a row.
-        self.failures = 0
+        self._wait = StatusWait(response_id, log, tolerated_failures=tolerated_failures, tell_status=False)
+
+    @property
+    def failures(self) -> int:
+        """Looks that failed in a row."""
+        return self._wait.failures
+
+    @failures.setter
+    def failures(self, number: int) -> None:
+        self._wait.failures = number
 
     def poll(self) -> ModelResponse | None:
         """
@@ -55,16 +51,14 @@ class Poller:
         :return: the response, or ``None`` if the look failed in a way that can pass.
         :raises FreddyError: if it failed for good, or once too often in a row.
         """
+        answer: ModelResponse | Problem
         try:
-            response = self._hook.get_response(self._response_id, organization_id=self._organization_id)
-        except _PASSING as error:
-            self.failures += 1
-            if self.failures > self._tolerated_failures:
+            answer = self._hook.get_response(self._response_id, organization_id=self._organization_id)
+        except FreddyError as error:
+            if error.problem is None:
                 raise
-            self._log.warning("Look %d of %d failed: %s", self.failures, self._tolerated_failures + 1, error)
-            return None
-        self.failures = 0
-        if not is_known(response.status) and response.status != self._unknown_status:
-            self._unknown_status = response.status
-            self._log.warning("Response %s is %r, a status not known here: waiting on.", response.id, response.status)
-        return response
+            answer = error.problem
+        verdict = self._wait.judge(answer)
+        if isinstance(verdict, Problem):
+            raise error_for(verdict)
+        return answer if isinstance(answer, ModelResponse) else None

@@ -81,7 +81,7 @@ def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedRe
         return []
     return [
         entry
-        for entry in _read_all(store.get(RECORD_KEY))
+        for entry in read_entries(store.get(RECORD_KEY))
         if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number and entry.cancel_on_failure
     ]
 
@@ -143,7 +143,7 @@ def recorded_by_try(context: Mapping[str, Any], *, ask_store: bool) -> list[Reco
         # A rescheduled task has lost its XComs, but not what is in the store.
         store = task_state_store(context)
         lists.append(store.get(RECORD_KEY) if store is not None else None)
-    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
+    found = {entry.response_id: entry for entries in lists for entry in read_entries(entries)}
     return [entry for entry in found.values() if entry.started_in == this_try]
 
 
@@ -156,11 +156,16 @@ def recorded_by_run(context: Mapping[str, Any], task_ids: Iterable[str]) -> list
     """
     ti = context["ti"]
     lists = list(ti.xcom_pull(task_ids=list(task_ids), key=RECORD_KEY) or [])
-    found = {entry.response_id: entry for entries in lists for entry in _read_all(entries)}
+    found = {entry.response_id: entry for entries in lists for entry in read_entries(entries)}
     return [entry for entry in found.values() if (entry.dag_id, entry.run_id) == (ti.dag_id, ti.run_id)]
 
 
-def _read_all(entries: Any) -> list[RecordedResponse]:
+def read_entries(entries: Any) -> list[RecordedResponse]:
+    """
+    Read what :func:`publish` has written, leaving out what is none of it.
+
+    :param entries: the value of an XCom or of the store.
+    """
     if not isinstance(entries, list | tuple):
         return []
     return [entry for entry in map(RecordedResponse.read, entries) if entry is not None]

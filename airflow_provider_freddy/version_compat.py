@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow import __version__ as _airflow_version
 
@@ -11,6 +11,9 @@ _MAJOR, _MINOR = (int(part) for part in _airflow_version.split(".")[:2])
 
 AIRFLOW_V_3_0_PLUS = (_MAJOR, _MINOR) >= (3, 0)
 AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
+AIRFLOW_V_3_3_PLUS = (_MAJOR, _MINOR) >= (3, 3)
+
+T = TypeVar("T")
 
 _watching: list[Callable[[], None]] = []
 
@@ -97,3 +100,113 @@ def watch_end_of_task(at_end: Callable[[], None]) -> None:
 
     _watching.append(at_end)
     get_listener_manager().add_listener(Listener())  # type: ignore[no-untyped-call]
+
+
+async def run_in_thread(function: Callable[[], T]) -> T:
+    """
+    Call, from an event loop of a triggerer, a function that may ask Airflow something.
+
+    Must be awaited in a task of its own: asgiref, which alone works on every version, drops the message by which
+    Airflow 3.3+ tells a kill from a shutdown.
+
+    :param function: what to call.
+    """
+    from asgiref.sync import sync_to_async
+
+    result: T = await sync_to_async(function)()
+    return result
+
+
+def states_of_run(dag_id: str, run_id: str) -> Mapping[str, Any]:
+    """
+    Read, in a triggerer, the states of all task instances of a run, by run id and then by task id.
+
+    A mapped one is under ``<task id>_<map index>``. Asks Airflow and waits for the answer: not for an event loop.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    """
+    if AIRFLOW_V_3_0_PLUS:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        states: Mapping[str, Any] = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
+        return states
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = session.query(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state).filter(
+            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id
+        )
+        return {run_id: {(task if index < 0 else f"{task}_{index}"): state for task, index, state in found}}
+
+
+def read_xcom_of(dag_id: str, run_id: str, task_id: str, map_index: int, key: str) -> Any:
+    """
+    Read, in a triggerer, an XCom of one task instance; ``None`` if there is none. Not for an event loop either.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    :param task_id: the task.
+    :param map_index: -1 for a task that is not mapped.
+    :param key: the key.
+    """
+    from airflow.providers.common.compat.sdk import XCom
+
+    return XCom.get_one(key=key, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index)
+
+
+def state_of_running_task(context: Mapping[str, Any]) -> str | None:
+    """
+    Ask Airflow, in the process of a running task, for the state that it holds the task to be in.
+
+    :param context: the context of the task.
+    :return: the state, ``None`` if Airflow does not say.
+    """
+    ti = context["ti"]
+    if not AIRFLOW_V_3_0_PLUS:
+        ti.refresh_from_db()
+        return str(ti.state)
+    name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    mapped = {} if ti.map_index < 0 else {"map_index": ti.map_index}
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[ti.task_id], **mapped)
+    state = states.get(ti.run_id, {}).get(name)
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def can_end_from_trigger(task: Any, *operator_classes: type) -> bool:
+    """
+    Tell whether a deferred task may succeed in the triggerer: whether nothing is left to do in a worker.
+
+    :param task: the running operator.
+    :param operator_classes: the classes of ours that it is one of; what is derived from them resumes in a worker.
+    """
+    # Below 3.3 a trigger cannot push XComs, and those of Airflow's own event arrive as JSON text.
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes:
+        return False
+    return not (
+        task.outlets
+        or task.on_success_callback
+        or getattr(task, "_post_execute_hook", None)
+        or getattr(task, "returns_dag_result", False)
+        or any(True for _ in task.iter_mapped_dependants())
+    )
+
+
+async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> None:
+    """
+    Push an XCom of the task that a trigger belongs to (Airflow 3.3+).
+
+    The XComs of Airflow's own ``TaskSuccessEvent`` are encoded twice, so that a task that pulls them gets JSON text
+    where it expects a dictionary (3.3.2).
+
+    :param task_instance: the task instance of the trigger.
+    :param key: the key.
+    :param value: the value.
+    :raises Exception: whatever Airflow raises.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    ti = task_instance
+    where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+    await XCom.aset(key=key, value=value, **where)

@@ -82,7 +82,9 @@ Answer = ModelResponse | Problem | None
 CancelSteps = Generator[ApiRequest | Wait, Answer, CancelResult | Problem]
 
 
-def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell_status: bool) -> CancelSteps:
+def cancel_steps(
+    response_id: str, *, organization_id: str, budget: Budget, tell_status: bool, verify: bool = False
+) -> CancelSteps:
     """
     Yield what to do next until the response no longer runs or the budget is spent.
 
@@ -93,6 +95,7 @@ def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell
     :param organization_id: the organization that owns it.
     :param budget: the time for all of it.
     :param tell_status: whether a 409 is followed by a GET that tells the final status.
+    :param verify: whether a cancel that was accepted counts only when a GET shows that the response has ended.
     :return: the result, or the problem that stands in the way.
     :raises ValueError: if one of the ids cannot be one.
     """
@@ -100,9 +103,12 @@ def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell
     look = get_response_request(response_id, organization_id=organization_id)
     wait = _FIRST_WAIT
     while True:
+        cancelled: CancelResult | None = None
         answer = yield cancel
         if isinstance(answer, ModelResponse) and answer.status == CANCELLED:
-            return CancelResult(response_id, CancelOutcome.CANCELLED, CANCELLED, answer.cancelled_at, answer.request_id)
+            cancelled = _cancelled(response_id, answer)
+            if not verify:
+                return cancelled
         if isinstance(answer, Problem) and not _worth_a_look(answer):
             return answer
         said_final = isinstance(answer, Problem) and answer.kind is ProblemKind.ALREADY_FINAL
@@ -114,6 +120,8 @@ def cancel_steps(response_id: str, *, organization_id: str, budget: Budget, tell
         if said_final and not isinstance(seen, ModelResponse):
             return _already_final(response_id, request_id, None)
         if isinstance(seen, ModelResponse) and seen.is_final:
+            if cancelled is not None and seen.status == CANCELLED:
+                return cancelled
             return _already_final(response_id, request_id if said_final else seen.request_id, seen)
         if budget.remaining <= wait:
             return _not_confirmed(cancel, answer, seen, budget)
@@ -127,6 +135,10 @@ def _worth_a_look(problem: Problem) -> bool:
         ProblemKind.NOT_CANCELLABLE_YET,
         ProblemKind.UNEXPECTED_REPLY,
     }
+
+
+def _cancelled(response_id: str, answer: ModelResponse) -> CancelResult:
+    return CancelResult(response_id, CancelOutcome.CANCELLED, CANCELLED, answer.cancelled_at, answer.request_id)
 
 
 def _already_final(response_id: str, request_id: str | None, seen: Answer) -> CancelResult:

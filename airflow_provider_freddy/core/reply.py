@@ -77,6 +77,14 @@ class ModelResponse:
         """Whether the response has stopped for good and costs nothing more."""
         return is_final(self.status)
 
+    @property
+    def progress_percentage(self) -> float | None:
+        """How much of it is done, from 0 to 100, where the API says so."""
+        percentage = (self.progress or {}).get("percentage")
+        if isinstance(percentage, bool) or not isinstance(percentage, int | float) or not 0 <= percentage <= 100:
+            return None
+        return float(percentage)
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-compatible values, times in ISO 8601: what an XCom can hold on every Airflow."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,4 +1,8 @@
-"""One exchange with Freddy: a request sent until it works, cannot be sent again, or its time is spent."""
+"""
+One exchange with Freddy: a request sent until it works, cannot be sent again, or its time is spent.
+
+:class:`Exchange` blocks; its twin for event loops is in ``async_exchange``. What both decide, they decide here.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,66 @@ if TYPE_CHECKING:
 _TIME_FOR_REPLY = 5.0
 
 
+def retrying_options(request: ApiRequest, budget: Budget, attempts: int | None) -> dict[str, Any]:
+    """
+    Return the options of tenacity that both kinds of exchange retry with.
+
+    :param request: what is sent.
+    :param budget: the time for all attempts and pauses.
+    :param attempts: how many attempts at the most; ``None`` for as many as the budget allows.
+    """
+    reserve = 0.0 if request.idempotent else min(_TIME_FOR_REPLY, budget.remaining / 2)
+    stop: Any = tenacity.stop_before_delay(budget.remaining - reserve)
+    if attempts is not None:
+        stop = tenacity.stop_any(stop, tenacity.stop_after_attempt(attempts))
+    return {
+        "retry": tenacity.retry_if_result(lambda answer: isinstance(answer, Problem) and may_retry(answer)),
+        "wait": lambda state: pause_before_retry(state.attempt_number, _result(state)),
+        "stop": stop,
+        "retry_error_callback": _result,
+    }
+
+
+class CallLog:
+    """
+    One line per call: what was asked and what came back, never a key, a prompt or an output.
+
+    :param log: the logger of the hook.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._last_status: dict[str, str] = {}
+
+    def report(
+        self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, seconds: float
+    ) -> None:
+        """
+        Write the line of one call.
+
+        :param request: what was asked.
+        :param reply: what came back.
+        :param answer: how it was understood.
+        :param seconds: how long it took.
+        """
+        if isinstance(answer, Problem):
+            self._log.info("Freddy %s, %.0f ms", answer, 1000 * seconds)
+            return
+        # A wait asks the same thing again and again: only a change of status is news.
+        news = request.method != "GET" or self._last_status.get(answer.id) != answer.status
+        self._last_status[answer.id] = answer.status
+        (self._log.info if news else self._log.debug)(
+            "Freddy %s %s: HTTP %s, response %s is %s, request id %s, %.0f ms",
+            request.method,
+            request.path,
+            getattr(reply, "status", None),
+            answer.id,
+            answer.status,
+            answer.request_id,
+            1000 * seconds,
+        )
+
+
 class Exchange:
     """
     Sends requests, retries them and logs them.
@@ -33,8 +97,7 @@ class Exchange:
 
     def __init__(self, sender: Sender, log: Any) -> None:
         self._sender = sender
-        self._log = log
-        self._last_status: dict[str, str] = {}
+        self._calls = CallLog(log)
 
     def ask(
         self,
@@ -67,19 +130,10 @@ class Exchange:
                 # Before anything that can fail, such as a line in the log.
                 if on_response and isinstance(answer, ModelResponse):
                     on_response(answer)
-                self._report(request, reply, answer, 1000 * (time.monotonic() - start))
+                self._calls.report(request, reply, answer, time.monotonic() - start)
             return answer
 
-        reserve = 0.0 if request.idempotent else min(_TIME_FOR_REPLY, budget.remaining / 2)
-        stop: Any = tenacity.stop_before_delay(budget.remaining - reserve)
-        if attempts is not None:
-            stop = tenacity.stop_any(stop, tenacity.stop_after_attempt(attempts))
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda answer: isinstance(answer, Problem) and may_retry(answer)),
-            wait=lambda state: pause_before_retry(state.attempt_number, _result(state)),
-            stop=stop,
-            retry_error_callback=_result,
-        )
+        retrying = tenacity.Retrying(**retrying_options(request, budget, attempts))
         answer: ModelResponse | Problem = retrying(attempt)
         return answer
 
@@ -104,27 +158,6 @@ class Exchange:
                 answer = None
             else:
                 answer = self.ask(step, budget, response_id=response_id)
-
-    def _report(
-        self, request: ApiRequest, reply: HttpReply | Problem, answer: ModelResponse | Problem, milliseconds: float
-    ) -> None:
-        """Write one line per call: what was asked and what came back, never a key, a prompt or an output."""
-        if isinstance(answer, Problem):
-            self._log.info("Freddy %s, %.0f ms", answer, milliseconds)
-            return
-        # A wait asks the same thing again and again: only a change of status is news.
-        news = request.method != "GET" or self._last_status.get(answer.id) != answer.status
-        self._last_status[answer.id] = answer.status
-        (self._log.info if news else self._log.debug)(
-            "Freddy %s %s: HTTP %s, response %s is %s, request id %s, %.0f ms",
-            request.method,
-            request.path,
-            getattr(reply, "status", None),
-            answer.id,
-            answer.status,
-            answer.request_id,
-            milliseconds,
-        )
 
 
 def _result(state: tenacity.RetryCallState) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -15,7 +15,14 @@ from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import create_response_request, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_for
+from airflow_provider_freddy.exceptions import FreddyError, FreddyInvalidRequestError, error_for
+from airflow_provider_freddy.hooks.bulk_cancel import (
+    DEFAULT_CONCURRENCY,
+    Outcome,
+    Progress,
+    cancel_streamed,
+    in_a_loop_of_its_own,
+)
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
 from airflow_provider_freddy.hooks.costs import say_what_it_costs, warn_of_lost_reply
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
@@ -35,6 +42,8 @@ R = TypeVar("R")
 
 #: Seconds for one call with all its retries, where the caller names none.
 DEFAULT_BUDGET = 60.0
+#: Seconds for cancelling a great many responses.
+BULK_BUDGET = 600.0
 
 
 class FreddyHook(BaseHook):
@@ -226,6 +235,7 @@ class FreddyHook(BaseHook):
         organization_id: str | None = None,
         budget: float = DEFAULT_BUDGET,
         tell_status: bool = True,
+        verify: bool = False,
     ) -> CancelResult:
         """
         Cancel a response, and come back when it no longer runs.
@@ -237,6 +247,7 @@ class FreddyHook(BaseHook):
         :param organization_id: the organization that owns it; the connection's by default.
         :param budget: seconds for all of it, 60 by default.
         :param tell_status: whether to ask for the final status of a response that had already ended.
+        :param verify: whether a cancel that Freddy has accepted counts only when the response is seen to have ended.
         :return: what became of it.
         :raises FreddyCancelNotConfirmedError: if it still runs, or may, when the budget is spent.
         :raises FreddyNotFoundError: if the organization has no such response.
@@ -245,12 +256,65 @@ class FreddyHook(BaseHook):
         organization = self.organization(organization_id)
         _checked(check_identifier, response_id, "response id")
         limit = _checked(Budget, budget)
-        steps = cancel_steps(response_id, organization_id=organization, budget=limit, tell_status=tell_status)
+        steps = cancel_steps(
+            response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
+        )
         outcome = self._exchange.follow(steps, limit, response_id)
         if isinstance(outcome, Problem):
             raise error_for(say_what_it_costs(outcome, response_id))
         _note_ending(response_id, str(outcome))
         return outcome
+
+    def cancel_responses(
+        self,
+        response_ids: Iterable[str],
+        *,
+        organization_id: str | None = None,
+        budget: float = BULK_BUDGET,
+        tell_status: bool = False,
+        verify: bool = False,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> Iterator[tuple[str, CancelResult | FreddyError]]:
+        """
+        Cancel a great many responses over one session, and yield what became of each as it comes.
+
+        The ids are taken one by one and nothing is kept, so that a generator of any length will do. What goes wrong
+        with one is yielded and stops nobody else; when Freddy asks to slow down, all slow down. A line in the log
+        tells every 5 seconds how far it has come. It runs an event loop: not for code that runs in one.
+
+        :param response_ids: the responses.
+        :param organization_id: the organization that owns them; the connection's by default.
+        :param budget: seconds for all of it, 600 by default.
+        :param tell_status: whether to ask for the final status of those that had already ended; a request more each.
+        :param verify: whether a cancel that Freddy has accepted counts only when the response is seen to have ended;
+            a request more each.
+        :param concurrency: how many are cancelled at once at the most, and so the number of connections, 128 by
+            default; they are opened only as a long link needs them.
+        :return: pairs of a response id and its :class:`CancelResult`, or the error that stands in the way.
+        :raises FreddyError: if there is something wrong with the connection or the arguments.
+        """
+        organization = self.organization(organization_id)
+        if concurrency < 1:
+            raise FreddyInvalidRequestError("The concurrency must be 1 or more. Nothing was sent to Freddy.")
+        batches = cancel_streamed(
+            self.settings,
+            response_ids,
+            organization,
+            budget=_checked(Budget, budget),
+            tell_status=tell_status,
+            verify=verify,
+            concurrency=concurrency,
+        )
+        return self._note_endings(in_a_loop_of_its_own(batches))
+
+    def _note_endings(self, outcomes: Iterator[tuple[str, Outcome]]) -> Iterator[tuple[str, Outcome]]:
+        progress = Progress(self.log)
+        for response_id, outcome in outcomes:
+            progress.note(outcome)
+            if isinstance(outcome, CancelResult):
+                _note_ending(response_id, str(outcome))
+            yield response_id, outcome
+        progress.end()
 
     def test_connection(self) -> tuple[bool, str]:
         """

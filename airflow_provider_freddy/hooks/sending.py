@@ -6,10 +6,9 @@ Knows nothing of Airflow: the watchdog, which must start in no time, sends the s
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from traceback import walk_tb
 from typing import Any
 
@@ -27,18 +26,18 @@ from requests.exceptions import (
     TooManyRedirects,
 )
 
-from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core import failure
+from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
 from airflow_provider_freddy.core.request import ApiRequest
 from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.core.secret import without_secret
 
 _CHUNK_BYTES = 16 * 1024
 # Below this an attempt could not even be made; the budget is checked before every attempt.
 _SHORTEST_TIMEOUT = 0.05
 # A reply that has begun is given this time to end even when the budget is spent: it may name what costs money.
 _REST_OF_REPLY = 1.0
-# A shorter key is one of a test; to blot it out would break bodies that have it by chance.
-_SHORTEST_SECRET = 8
 
 
 class FreddyAuth(AuthBase):
@@ -119,18 +118,11 @@ class Sender:
             with session.send(
                 prepared, timeout=timeout, allow_redirects=self.allow_redirects, **environment
             ) as response:
-                return self._without_key(_receive(response, request, budget))
+                reply = _receive(response, request, budget)
+                return without_secret(reply, self.secret) if isinstance(reply, HttpReply) else reply
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # Nothing wider: what a signal handler raises in the middle of this is not for us.
             return _problem(error, request, timeout, handled)
-
-    def _without_key(self, reply: HttpReply | Problem) -> HttpReply | Problem:
-        """Blot out the key where a reply repeats it: bodies of errors end up in messages and logs."""
-        key = self.secret.encode()
-        if isinstance(reply, Problem) or len(key) < _SHORTEST_SECRET:
-            return reply
-        as_json = json.dumps(self.secret)[1:-1].encode()
-        return replace(reply, body=reply.body.replace(key, b"***").replace(as_json, b"***"))
 
 
 def describe(sender: Sender) -> dict[str, Any]:
@@ -196,10 +188,7 @@ def _receive(response: requests.Response, request: ApiRequest, budget: Budget) -
         if len(body) > MAX_BODY_BYTES:
             break
         if not limit.remaining:
-            return Problem(
-                ProblemKind.UNAVAILABLE, request, "The reply did not end in time.", response.status_code,
-                request_id=response.headers.get("x-request-id"), maybe_processed=True,
-            )  # fmt: skip
+            return failure.reply_too_slow(request, response.status_code, response.headers.get("x-request-id"))
     headers = {name.lower(): value for name, value in response.headers.items()}
     return HttpReply(response.status_code, headers, bytes(body), truncated=len(body) > MAX_BODY_BYTES)
 
@@ -213,26 +202,25 @@ def _problem(
     ``handled`` is the exception that the caller was handling: it is in the chain of this one, but no cause of it.
     """
     causes = list(_causes(error, handled))
+    words = failure.words_of(causes[-1])
     if isinstance(error, ConnectTimeout):
-        return Problem(ProblemKind.UNAVAILABLE, request, f"No connection within {timeout[0]:.1f} s.")
+        return failure.no_connection_in_time(request, timeout[0])
     if isinstance(error, ReadTimeout):
-        message = f"No reply within {timeout[1]:.1f} s."
-        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=True)
+        return failure.no_reply_in_time(request, timeout[1])
     if isinstance(error, SSLError):
-        message = f"TLS failed: {_words(causes[-1])}."
-        return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not _in_handshake(causes))
+        return failure.tls_failed(request, words, in_handshake=_in_handshake(causes))
     if isinstance(error, ProxyError):
-        return Problem(ProblemKind.UNAVAILABLE, request, "The proxy did not connect.")
+        return failure.proxy_failed(request)
     if isinstance(error, TooManyRedirects):
-        return Problem(ProblemKind.UNEXPECTED_REPLY, request, "Too many redirects.", maybe_processed=True)
+        return failure.too_many_redirects(request)
     if isinstance(error, InvalidURL | InvalidHeader | InvalidJSONError) or not isinstance(
         error, requests.RequestException | urllib3.exceptions.HTTPError
     ):
         # A wrong CA path, a base URL that is none, a value that JSON cannot hold: nothing was sent.
-        return Problem(ProblemKind.INVALID_REQUEST, request, f"Not sent: {_words(causes[-1])}.")
-    not_connected = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
-    message = f"{'No connection' if not_connected else 'The connection broke'}: {_words(causes[-1])}."
-    return Problem(ProblemKind.UNAVAILABLE, request, message, maybe_processed=not not_connected)
+        return failure.not_sent(request, words)
+    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
+        return failure.no_connection(request, words)
+    return failure.connection_broke(request, words)
 
 
 def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
@@ -246,9 +234,3 @@ def _causes(error: BaseException, handled: BaseException | None) -> Iterator[Bas
 def _in_handshake(causes: list[BaseException]) -> bool:
     """Tell whether TLS failed while urllib3 connected; later, Freddy may have the request already."""
     return any(frame.f_code.co_name == "connect" for cause in causes for frame, _ in walk_tb(cause.__traceback__))
-
-
-def _words(error: BaseException) -> str:
-    """Return the words of a first cause: those of the wrappers repeat the URL and object addresses."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).rstrip(".")

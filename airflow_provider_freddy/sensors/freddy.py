@@ -7,18 +7,26 @@ from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
+    AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     Context,
     PokeReturnValue,
+    conf,
 )
 
 from airflow_provider_freddy.connection import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.event import EndReason
+from airflow_provider_freddy.core.identifier import check_identifier
 from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.core.schedule import PollInterval, schedule_for
 from airflow_provider_freddy.core.status import CANCELLED, COMPLETED, FINAL_STATUSES, RUNNING_STATUSES
+from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES
+from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early, read_event
+from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
-from airflow_provider_freddy.polling import DEFAULT_TOLERATED_FAILURES, Poller
-from airflow_provider_freddy.version_compat import task_state_store
+from airflow_provider_freddy.polling import Poller
+from airflow_provider_freddy.version_compat import can_end_from_trigger, task_state_store
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -31,8 +39,8 @@ class ResponseStatusSensor(BaseSensorOperator):
     """
     Wait until a response has one of the wanted statuses.
 
-    Works in poke and in reschedule mode. When the response ends in another way the wanted status can never come any
-    more, and the sensor does not wait for its timeout.
+    Works in poke and in reschedule mode, and deferred. When the response ends in another way the wanted status can
+    never come any more, and the sensor does not wait for its timeout.
 
     :param response_id: the response. (templated)
     :param status: the wanted status, or several; ``completed`` by default.
@@ -42,6 +50,13 @@ class ResponseStatusSensor(BaseSensorOperator):
         cannot help), ``skip`` or ``succeed``.
     :param tolerated_failures: how many looks in a row may fail, 5 by default. In reschedule mode below Airflow 3.3,
         where nothing counts them, a failed look is always tolerated until the sensor's own timeout.
+    :param deferrable: whether to wait in the triggerer, where it holds no worker; ``[operators] default_deferrable``
+        by default.
+    :param poll_interval: how often a deferred sensor looks: ``adaptive`` (default: soon at first, then rarer),
+        ``thrifty``, or seconds. In poke and reschedule mode it is ``poke_interval``.
+    :param end_from_trigger: whether a deferred sensor that has seen what it waits for may end in the triggerer,
+        without a worker (Airflow 3.3+); on by default. A sensor with outlets or with a success callback resumes in a
+        worker anyhow, and so does one that fails. Turn it off if a listener has to see the task succeed.
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
@@ -56,6 +71,9 @@ class ResponseStatusSensor(BaseSensorOperator):
         freddy_conn_id: str = DEFAULT_CONN_ID,
         on_other_end: OnOtherEnd = "fail",
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: PollInterval = "adaptive",
+        end_from_trigger: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,7 +85,75 @@ class ResponseStatusSensor(BaseSensorOperator):
             raise ValueError(f"on_other_end must be one of {', '.join(_ON_OTHER_END)}, not {on_other_end!r}.")
         self.on_other_end = on_other_end
         self.tolerated_failures = tolerated_failures
+        self.deferrable = deferrable
+        schedule_for(poll_interval)
+        self.poll_interval = poll_interval
+        self.end_from_trigger = end_from_trigger
         self._poller: Poller | None = None
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait, in the worker or in the triggerer.
+
+        :param context: the context of the task.
+        :return: the response, times in ISO 8601.
+        :raises AirflowSensorTimeout: if its ``timeout`` is over.
+        :raises FreddyError: as :meth:`poke`.
+        """
+        if not self.deferrable:
+            return super().execute(context)
+        from airflow_provider_freddy.triggers.freddy import ResponseTrigger
+
+        ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
+        until = deadline(min(ends))
+        from_trigger = self.end_from_trigger and can_end_from_trigger(
+            self, ResponseStatusSensor, ResponseCancelledSensor
+        )
+        trigger = ResponseTrigger(
+            response_id=self._checked_response_id(),
+            organization_id=self.organization_id,
+            freddy_conn_id=self.freddy_conn_id,
+            wanted=self.status,
+            poll_interval=self.poll_interval,
+            tolerated_failures=self.tolerated_failures,
+            deadline=until,
+            end_task_on=self._good_ends() if from_trigger else [],
+            xcoms=["return_value"] if self.do_xcom_push else [],
+        )
+        return self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            kwargs={"timed_out": ends[0] <= ends[1]},
+            timeout=backstop(until),
+        )
+
+    def execute_complete(self, context: Context, event: Any = None, timed_out: bool = True) -> Any:
+        """
+        Take the sensor up again when the trigger has sent its event.
+
+        :param context: the context of the task.
+        :param event: the event.
+        :param timed_out: whether the deadline of the trigger is that of the sensor's ``timeout``, not of the task's
+            ``execution_timeout``.
+        :return: the response, times in ISO 8601.
+        :raises AirflowSensorTimeout: if its ``timeout`` is over.
+        :raises AirflowTaskTimeout: if its ``execution_timeout`` is over.
+        :raises FreddyError: as :meth:`poke`.
+        """
+        end = read_event(event)
+        if end.reason is EndReason.DEADLINE and timed_out:
+            raise AirflowSensorTimeout(end.message)
+        raise_if_early(end)
+        seen = dict(end.response or {})
+        if seen["status"] not in self._good_ends():
+            self._refuse_other_end(end.response_id, seen["status"])
+        # The event is logged and leaves out what the model wrote.
+        if self.do_xcom_push and seen["status"] == COMPLETED:
+            return self._hook().get_response(end.response_id, organization_id=self.organization_id).as_dict()
+        return seen
+
+    def _good_ends(self) -> list[str]:
+        return sorted({*self.status, *(FINAL_STATUSES if self.on_other_end == "succeed" else ())})
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """
@@ -86,7 +172,8 @@ class ResponseStatusSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
         if not response.is_final:
             return False
-        return self._other_end(response)
+        self._refuse_other_end(response.id, response.status)
+        return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
 
     def _look(self, context: Context) -> ModelResponse | None:
         if self._poller is None:
@@ -103,23 +190,32 @@ class ResponseStatusSensor(BaseSensorOperator):
             store.set(key, self._poller.failures)
         return response
 
-    def _make_poller(self) -> Poller:
-        hook = FreddyHook(self.freddy_conn_id)
-        given = self.response_id
-        response_id = given["id"] if isinstance(given, Mapping) and "id" in given else given
-        return Poller(hook, response_id, self.organization_id, self.tolerated_failures, self.log)  # type: ignore[arg-type]
+    def _hook(self) -> FreddyHook:
+        return FreddyHook(self.freddy_conn_id)
 
-    def _other_end(self, response: ModelResponse) -> PokeReturnValue:
+    def _response_id(self) -> Any:
+        given = self.response_id
+        return given["id"] if isinstance(given, Mapping) and "id" in given else given
+
+    def _checked_response_id(self) -> str:
+        try:
+            return check_identifier(self._response_id(), "response id")
+        except ValueError as error:
+            raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None
+
+    def _make_poller(self) -> Poller:
+        return Poller(self._hook(), self._response_id(), self.organization_id, self.tolerated_failures, self.log)
+
+    def _refuse_other_end(self, response_id: str, status: str) -> None:
         message = (
-            f"Response {response.id} has ended as {response.status!r} and can never be "
-            f"{' or '.join(repr(status) for status in self.status)} any more. It no longer runs."
+            f"Response {response_id} has ended as {status!r} and can never be "
+            f"{' or '.join(repr(wanted) for wanted in self.status)} any more. It no longer runs."
         )
         if self.on_other_end == "skip":
             raise AirflowSkipException(message)
         if self.on_other_end == "fail":
             raise AirflowFailException(message)
         self.log.info("%s", message)
-        return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
 
 
 class ResponseCancelledSensor(ResponseStatusSensor):

@@ -61,6 +61,16 @@ for way, arguments in WAYS.items():
             **arguments,
         )
 
+    with DAG(f"deferrable_{way}", schedule=None, default_args=CALLBACKS):
+        CreateResponseOperator(
+            task_id="ask",
+            inputs="hello",
+            parameters={"metadata": OPERATOR_METADATA},
+            deferrable=True,
+            poll_interval=0.5,
+            **arguments,
+        )
+
     with DAG(f"function_{way}", schedule=None, default_args=CALLBACKS):
         task(task_id="ask", **arguments)(wait_for_freddy)()
 

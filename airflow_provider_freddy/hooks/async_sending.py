@@ -1,0 +1,127 @@
+"""
+One request through an ``aiohttp`` session: the twin of ``sending`` for event loops.
+
+Reads replies and sorts failures with the same functions of the core; only the library differs.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from airflow_provider_freddy.core import failure
+from airflow_provider_freddy.core.problem import Problem
+from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
+from airflow_provider_freddy.core.request import ApiRequest
+from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.core.secret import without_secret
+
+#: Seconds that an unused connection is kept: more than the longest interval between two looks.
+KEEP_ALIVE_SECONDS = 75.0
+
+
+@dataclass(frozen=True)
+class AsyncSender:
+    """
+    Sends requests.
+
+    :param session: set up with everything but the timeouts.
+    :param base_url: without a slash at the end.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds.
+    :param options: further arguments of every request: proxy, redirects.
+    :param secret: the key, blotted out where a reply repeats it.
+    """
+
+    session: aiohttp.ClientSession
+    base_url: str
+    connect_timeout: float
+    read_timeout: float
+    options: Mapping[str, Any]
+    secret: str = field(repr=False)
+
+    async def send(self, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
+        """
+        Send one request once.
+
+        :param request: what to send.
+        :param budget: the time for all of it.
+        :return: the reply whatever its status, or the problem that there was no reply.
+        """
+        seconds = max(0.05, budget.remaining)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self.connect_timeout, sock_read=self.read_timeout)
+        try:
+            # The path is quoted already, and quoting it anew could change which response is meant.
+            query = f"?{urlencode(request.params)}" if request.params else ""
+            url = URL(f"{self.base_url}{request.path}{query}", encoded=True)
+            async with self.session.request(
+                request.method, url, json=request.json, timeout=timeout, **self.options
+            ) as response:
+                return without_secret(await _receive(response), self.secret)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return _problem(error, request, min(seconds, self.connect_timeout), min(seconds, self.read_timeout))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.session.close()
+
+
+async def _receive(response: aiohttp.ClientResponse) -> HttpReply:
+    """Read the body, but no more of it than there is any use for."""
+    body = await response.content.readany()
+    while len(body) <= MAX_BODY_BYTES and (chunk := await response.content.readany()):
+        body += chunk
+    truncated = len(body) > MAX_BODY_BYTES
+    if truncated:
+        response.close()
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpReply(response.status, headers, body, truncated=truncated)
+
+
+def _problem(error: Exception, request: ApiRequest, connect_seconds: float, read_seconds: float) -> Problem:
+    """Sort what aiohttp raises by whether Freddy may have the request and whether trying again can help."""
+    words = failure.words_of(error)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return failure.no_connection_in_time(request, connect_seconds)
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return failure.proxy_failed(request)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+        return failure.tls_failed(request, failure.words_of(cause), in_handshake=True)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return failure.no_connection(request, failure.words_of(error.os_error))
+    if isinstance(error, TimeoutError):
+        return failure.no_reply_in_time(request, read_seconds)
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return failure.too_many_redirects(request)
+    if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+        return failure.connection_broke(request, words)
+    return failure.not_sent(request, words)
+
+
+def ssl_context(verify: bool | str | None, cert: str | tuple[str, ...] | None) -> ssl.SSLContext:
+    """
+    Return the context for what ``requests`` takes as ``verify`` and ``cert``. Reads files: not for an event loop.
+
+    :param verify: false to check nothing, or the path of a CA file or folder.
+    :param cert: the path of a client certificate, or those of certificate and key.
+    :raises OSError: if a file cannot be read.
+    """
+    place = verify if isinstance(verify, str) else None
+    context = ssl.create_default_context(
+        cafile=place if place and not Path(place).is_dir() else None,
+        capath=place if place and Path(place).is_dir() else None,
+    )
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert:
+        context.load_cert_chain(*([cert] if isinstance(cert, str) else cert))
+    return context

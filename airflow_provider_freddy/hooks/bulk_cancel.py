@@ -1,0 +1,183 @@
+"""Cancelling a great many responses over one session: ids are streamed, and never all in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from airflow_provider_freddy.connection import ConnectionSettings
+from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult, cancel_steps
+from airflow_provider_freddy.core.problem import Problem
+from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.exceptions import FreddyError, error_for
+from airflow_provider_freddy.hooks.costs import say_what_it_costs
+
+T = TypeVar("T")
+
+#: How many cancels are under way at once, at the most.
+DEFAULT_CONCURRENCY = 128
+# To begin with; more only where the link is long: a connection costs a handshake, and one processor can do no more
+# than about two thousand requests a second, however many are under way.
+_FIRST_WORKERS = 16
+_SECONDS_PER_WORKER = 0.0005
+#: Seconds between two lines about the progress.
+PROGRESS_SECONDS = 5.0
+
+Outcome = CancelResult | FreddyError
+
+
+class Crowd(Generic[T]):
+    """
+    Does one thing for every id, many at a time.
+
+    :param do: what to do; must not raise.
+    :param ids: for what; taken one by one, as there is room.
+    :param concurrency: how many at once at the most.
+    """
+
+    def __init__(self, do: Callable[[str], Awaitable[T]], ids: Iterable[str], concurrency: int) -> None:
+        self._do = do
+        self._ids = iter(ids)
+        self._concurrency = concurrency
+        self._workers: set[asyncio.Task[None]] = set()
+        self._done: list[tuple[str, T]] = []
+        self._news = asyncio.Event()
+
+    async def outcomes(self) -> AsyncGenerator[list[tuple[str, T]], None]:
+        """Yield what has come out, in batches, as it comes; nothing more is begun than has been taken."""
+        try:
+            for _ in range(min(_FIRST_WORKERS, self._concurrency)):
+                self._hire()
+            while self._workers or self._done:
+                await self._news.wait()
+                self._news.clear()
+                batch, self._done = self._done, []
+                if batch:
+                    yield batch
+        finally:
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _hire(self) -> None:
+        worker = asyncio.ensure_future(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._dismiss)
+
+    def _dismiss(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        self._news.set()
+
+    async def _work(self) -> None:
+        for one in self._ids:
+            start = time.monotonic()
+            outcome = await self._do(one)
+            self._done.append((one, outcome))
+            self._news.set()
+            number = len(self._workers)
+            if number < self._concurrency and time.monotonic() - start > number * _SECONDS_PER_WORKER:
+                self._hire()
+
+
+async def cancel_streamed(
+    settings: ConnectionSettings,
+    ids: Iterable[str],
+    organization_id: str,
+    *,
+    budget: Budget,
+    tell_status: bool,
+    verify: bool,
+    concurrency: int,
+) -> AsyncGenerator[list[tuple[str, Outcome]], None]:
+    """
+    Cancel responses over one session.
+
+    :param settings: the connection.
+    :param ids: the responses.
+    :param organization_id: the organization that owns them.
+    :param budget: the time for all of it.
+    :param tell_status: whether to ask for the final status of those that had already ended.
+    :param verify: whether a cancel counts only when the response is seen to have ended.
+    :param concurrency: how many at once at the most.
+    :return: for every id what became of it, in batches.
+    """
+    from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
+    from airflow_provider_freddy.hooks.async_transport import AsyncTransport
+
+    sender = await AsyncTransport(settings).open(limit=concurrency)
+    exchange = AsyncExchange(sender)
+
+    async def cancel(response_id: str) -> Outcome:
+        try:
+            left = Budget(max(budget.remaining, 0.001))
+            steps = cancel_steps(
+                response_id, organization_id=organization_id, budget=left, tell_status=tell_status, verify=verify
+            )
+            outcome = await exchange.follow(steps, left, response_id)
+        except Exception as error:
+            return FreddyError(f"Response {response_id} MAY STILL RUN AND COST MONEY. {type(error).__name__}: {error}")
+        return error_for(say_what_it_costs(outcome, response_id)) if isinstance(outcome, Problem) else outcome
+
+    try:
+        async for batch in Crowd(cancel, ids, concurrency).outcomes():
+            yield batch
+    finally:
+        await sender.close()
+
+
+def in_a_loop_of_its_own(batches: AsyncGenerator[list[T], None]) -> Iterator[T]:
+    """
+    Run an asynchronous generator from code that is not asynchronous; it stands still while nothing is taken from it.
+
+    :param batches: the generator.
+    :return: the items of its batches, one by one.
+    """
+    with asyncio.Runner() as runner:
+
+        async def next_batch() -> list[T] | None:
+            return await anext(batches, None)
+
+        async def close() -> None:
+            await batches.aclose()
+
+        try:
+            while (batch := runner.run(next_batch())) is not None:
+                yield from batch
+        finally:
+            runner.run(close())
+
+
+class Progress:
+    """
+    A line in the log every few seconds while many responses are cancelled, and one at the end.
+
+    :param log: the logger.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._start = self._told = time.monotonic()
+        self._counts = {"cancelled": 0, "already ended": 0, "failed": 0}
+
+    def note(self, outcome: Outcome) -> None:
+        """
+        Count one.
+
+        :param outcome: what became of it.
+        """
+        if isinstance(outcome, CancelResult):
+            self._counts["cancelled" if outcome.outcome is CancelOutcome.CANCELLED else "already ended"] += 1
+        else:
+            self._counts["failed"] += 1
+        if (now := time.monotonic()) - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self._log.info("Cancelling Freddy responses: %s so far.", self)
+
+    def end(self) -> None:
+        """Write the last line."""
+        self._log.info("Cancelling Freddy responses: %s, in %.1f s.", self, time.monotonic() - self._start)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{number} {what}" for what, number in self._counts.items())

@@ -1,0 +1,290 @@
+"""
+One connection look-up and one HTTP session for all triggers of a process that use the same Airflow connection.
+
+A trigger of its own session would open a socket per poll or hold one per trigger, and ask Airflow for the connection
+once per trigger, which a triggerer with thousands of them does not survive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from airflow_provider_freddy.core import failure
+from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
+from airflow_provider_freddy.core.pace import Pace
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
+from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.version_compat import run_in_thread
+
+if TYPE_CHECKING:
+    from airflow_provider_freddy.connection import ConnectionSettings
+    from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
+
+#: Seconds for one look, with all its parts.
+LOOK_SECONDS = 30.0
+#: Seconds after which the Airflow connection is read again: keys are rotated while triggers wait.
+RENEW_SECONDS = 300.0
+#: Seconds between two look-ups of the connection that have a reason, such as a refused key.
+SOONEST_RENEWAL = 15.0
+#: Seconds that an unused session is kept: a next trigger often comes at once.
+LINGER_SECONDS = 5.0
+#: Seconds that a replaced session is kept for what is still under way through it.
+REPLACED_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class SharedClient:
+    """
+    What the triggers of one Airflow connection share in one event loop.
+
+    :param freddy_conn_id: the Airflow connection.
+    """
+
+    def __init__(self, freddy_conn_id: str) -> None:
+        self.freddy_conn_id = freddy_conn_id
+        self.pace = Pace()
+        self.users = 0
+        self._loop = asyncio.get_running_loop()
+        self._settings: ConnectionSettings | None = None
+        self._exchange: AsyncExchange | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._looked_up = 0.0
+        self._refusal: Exception | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        self._sleepers: dict[str, set[asyncio.Future[None]]] = {}
+        # A task that nobody refers to may be collected before its end.
+        self._background: set[asyncio.Task[None]] = set()
+
+    # -- asking Freddy -------------------------------------------------------------------------------------
+
+    async def look(self, response_id: str, organization_id: str | None) -> ModelResponse | Problem:
+        """
+        Look at a response once. A key that is refused is looked up again, in case it has been rotated.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        """
+        answer = await self._look_once(response_id, organization_id)
+        if isinstance(answer, Problem) and answer.kind is ProblemKind.CREDENTIALS and await self._renewed():
+            answer = await self._look_once(response_id, organization_id)
+        return answer
+
+    async def _look_once(self, response_id: str, organization_id: str | None) -> ModelResponse | Problem:
+        try:
+            exchange = await self.exchange()
+            request = get_response_request(response_id, organization_id=self._organization(organization_id))
+        except ValueError as error:
+            return failure.not_sent(ApiRequest("GET", RESPONSE_PATH), str(error))
+        except Exception as error:
+            message = f"Not sent: the Airflow connection {self.freddy_conn_id!r} cannot be used. {error}"
+            return Problem(ProblemKind.CREDENTIALS, ApiRequest("GET", RESPONSE_PATH), message)
+        return await exchange.ask_once(request, Budget(LOOK_SECONDS), response_id=response_id)
+
+    def _organization(self, organization_id: str | None) -> str:
+        """Return the organization that a call is for."""
+        found = organization_id or (self._settings and self._settings.organization_id)
+        if not found:
+            raise ValueError(f"no organization id is given, and the connection {self.freddy_conn_id!r} has none")
+        return found
+
+    async def cancel(
+        self, response_id: str, organization_id: str | None, seconds: float, *, verify: bool = False
+    ) -> CancelResult | Problem:
+        """
+        Cancel a response, and wake whoever waits for it in this process.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        :param seconds: the time for all of it.
+        :param verify: whether to look at the response after a cancel that was accepted.
+        :raises Exception: whatever stands in the way of the connection.
+        """
+        budget = Budget(seconds)
+        exchange = await self.exchange()
+        steps = cancel_steps(
+            response_id,
+            organization_id=self._organization(organization_id),
+            budget=budget,
+            tell_status=False,
+            verify=verify,
+        )
+        outcome = await exchange.follow(steps, budget, response_id)
+        self.wake(response_id)
+        return outcome
+
+    # -- waiting -------------------------------------------------------------------------------------------
+
+    async def sleep(self, response_id: str, seconds: float) -> bool:
+        """
+        Sleep, or less long if somebody in this process cancels the response meanwhile.
+
+        :param response_id: the response.
+        :param seconds: how long.
+        :return: whether the sleep was cut short.
+        """
+        woken: asyncio.Future[None] = self._loop.create_future()
+        timer = self._loop.call_later(seconds, _end_sleep, woken)
+        sleepers = self._sleepers.setdefault(response_id, set())
+        sleepers.add(woken)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            sleepers.discard(woken)
+            if not sleepers:
+                self._sleepers.pop(response_id, None)
+        return timer.when() > self._loop.time()
+
+    def wake(self, response_id: str) -> None:
+        """
+        Wake everybody who waits for a response.
+
+        :param response_id: the response.
+        """
+        for sleeper in self._sleepers.get(response_id, ()):
+            _end_sleep(sleeper)
+
+    # -- the connection ------------------------------------------------------------------------------------
+
+    async def exchange(self) -> AsyncExchange:
+        """
+        Return what talks to Freddy, with the connection looked up and the session open.
+
+        :raises Exception: whatever is wrong with the connection; asked again, it is looked up anew after a while.
+        """
+        age = time.monotonic() - self._looked_up
+        if self._exchange is None:
+            if self._refusal is not None and age < SOONEST_RENEWAL:
+                raise self._refusal
+            await self._renew()
+        elif age > RENEW_SECONDS:
+            # In the background: the old key is most likely as good as the new one.
+            self._looked_up = time.monotonic()
+            self._keep(asyncio.ensure_future(self._renew_quietly()))
+        if self._exchange is None:
+            raise self._refusal or RuntimeError("The session with Freddy was closed.")
+        return self._exchange
+
+    async def _renewed(self) -> bool:
+        """Look the connection up again unless that was just done; tell whether it has changed."""
+        before = self._settings
+        if self._opening is not None or time.monotonic() - self._looked_up >= SOONEST_RENEWAL:
+            await self._renew_quietly()
+        return self._settings != before
+
+    async def _renew_quietly(self) -> None:
+        try:
+            await self._renew()
+        except Exception as error:
+            log.warning(
+                "Airflow connection %r could not be read again, the last one is kept: %s", self.freddy_conn_id, error
+            )
+
+    async def _renew(self) -> None:
+        """Look up and open; whoever comes meanwhile waits for the same, and nobody's cancellation ends it."""
+        if self._opening is None:
+            self._looked_up = time.monotonic()
+            self._opening = asyncio.ensure_future(self._look_up_and_open())
+            self._keep(self._opening)
+        await asyncio.shield(self._opening)
+
+    async def _look_up_and_open(self) -> None:
+        from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
+        from airflow_provider_freddy.hooks.async_transport import AsyncTransport
+        from airflow_provider_freddy.hooks.freddy import FreddyHook
+
+        hook = FreddyHook(self.freddy_conn_id)
+        try:
+            await run_in_thread(hook.resolve)
+            if hook.settings != self._settings or self._exchange is None:
+                sender = await AsyncTransport(hook.settings).open()
+                replaced, self._exchange = self._exchange, AsyncExchange(sender, pace=self.pace)
+                self._settings = hook.settings
+                if replaced is not None:
+                    self._keep(asyncio.ensure_future(_close_later(replaced)))
+            self._refusal = None
+        except Exception as error:
+            self._refusal = error
+            raise
+        finally:
+            self._looked_up = time.monotonic()
+            self._opening = None
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._background.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            # Whoever waited for it was told; asyncio would report it once more if nobody had.
+            task.exception()
+
+    # -- users ---------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Count one user more."""
+        self.users += 1
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+
+    def leave(self) -> None:
+        """Count one user less; the session is closed a few seconds after the last one."""
+        self.users -= 1
+        if not self.users and not self._loop.is_closed():
+            self._closing = self._loop.call_later(LINGER_SECONDS, self._close_unused)
+
+    def _close_unused(self) -> None:
+        if self.users:
+            return
+        if _clients.get(self._loop, {}).get(self.freddy_conn_id) is self:
+            del _clients[self._loop][self.freddy_conn_id]
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            self._keep(asyncio.ensure_future(exchange.sender.close()))
+
+
+_clients: dict[asyncio.AbstractEventLoop, dict[str, SharedClient]] = {}
+
+
+@asynccontextmanager
+async def shared_client(freddy_conn_id: str) -> AsyncGenerator[SharedClient, None]:
+    """
+    Use the client of an Airflow connection that this event loop shares.
+
+    Nothing is looked up before something is asked.
+
+    :param freddy_conn_id: the Airflow connection.
+    """
+    loop = asyncio.get_running_loop()
+    for closed in [other for other in _clients if other.is_closed()]:
+        del _clients[closed]
+    clients = _clients.setdefault(loop, {})
+    client = clients.get(freddy_conn_id)
+    if client is None:
+        client = clients[freddy_conn_id] = SharedClient(freddy_conn_id)
+    client.enter()
+    try:
+        yield client
+    finally:
+        client.leave()
+
+
+def _end_sleep(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+async def _close_later(exchange: AsyncExchange) -> None:
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(REPLACED_SECONDS)
+    await exchange.sender.close()

@@ -1,0 +1,212 @@
+"""The trigger: waits for a response in the triggerer, where a wait costs next to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_freddy.connection import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult
+from airflow_provider_freddy.core.event import EndReason, WaitEnd
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.reply import ModelResponse
+from airflow_provider_freddy.core.schedule import PollInterval, schedule_for
+from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSING, StatusWait
+from airflow_provider_freddy.hooks.pacing import LookTimes
+from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
+from airflow_provider_freddy.triggers.still_wanted import still_wanted
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom_from_trigger
+
+#: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
+#: what is shielded from that goes on.
+KILL_SECONDS = 20.0
+#: Seconds for the cancel at the deadline, or when the wait is given up.
+CANCEL_SECONDS = 30.0
+
+# A refused key is tolerated for a while: it is being rotated, and the connection will have the new one.
+_PASSING = PASSING | {ProblemKind.CREDENTIALS}
+
+
+class ResponseTrigger(BaseTrigger):
+    """
+    Wait until a response has a wanted status, or a final one.
+
+    It holds no secret: the connection is looked up where it runs, once for all triggers of a connection.
+
+    :param response_id: the response. (templated where the task starts in the triggerer)
+    :param organization_id: the organization that owns it; the connection's by default.
+    :param freddy_conn_id: the Airflow connection.
+    :param wanted: the statuses that end the wait, beside the final ones.
+    :param poll_interval: ``adaptive`` (default), ``thrifty``, or seconds.
+    :param tolerated_failures: how many looks in a row may fail, 5 by default.
+    :param started_at: when the response was started, seconds since 1970; learnt from the first look by default.
+    :param deadline: when the wait is over whatever the response does, seconds since 1970; never by default.
+    :param cancel: whether the response belongs to the task, so that it is cancelled at the deadline, when the wait is
+        given up, and when the task is killed.
+    :param end_task_on: the statuses with which the trigger ends the task successfully by itself; with all others
+        the task resumes in a worker.
+    :param xcoms: what it then pushes: ``return_value``, ``status``, ``usage``.
+    """
+
+    def __init__(
+        self,
+        response_id: str,
+        organization_id: str | None = None,
+        freddy_conn_id: str = DEFAULT_CONN_ID,
+        wanted: Sequence[str] = (),
+        poll_interval: PollInterval = "adaptive",
+        tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
+        started_at: float | None = None,
+        deadline: float | None = None,
+        cancel: bool = False,
+        end_task_on: Sequence[str] = (),
+        xcoms: Sequence[str] = (),
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.response_id = response_id
+        self.organization_id = organization_id
+        self.freddy_conn_id = freddy_conn_id
+        self.wanted = list(wanted)
+        self.poll_interval = poll_interval
+        self.tolerated_failures = tolerated_failures
+        self.started_at = started_at
+        self.deadline = deadline
+        self.cancel = cancel
+        self.end_task_on = list(end_task_on)
+        self.xcoms = list(xcoms)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class and arguments, from which any triggerer builds the trigger anew."""
+        names = (
+            "response_id", "organization_id", "freddy_conn_id", "wanted", "poll_interval", "tolerated_failures",
+            "started_at", "deadline", "cancel", "end_task_on", "xcoms",
+        )  # fmt: skip
+        return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event: the end of the wait, or the end of the task."""
+        async with shared_client(self.freddy_conn_id) as client:
+            try:
+                end, response = await self._wait(client)
+            except asyncio.CancelledError:
+                if not AIRFLOW_V_3_3_PLUS:
+                    await self._after_cancellation(keep_on_doubt=True)
+                raise
+        yield await self._event(end, response)
+
+    async def on_kill(self) -> None:
+        """Cancel the response of a task that was marked or cleared (called by Airflow 3.3+)."""
+        await self._after_cancellation(keep_on_doubt=False)
+
+    # -- the wait ------------------------------------------------------------------------------------------
+
+    async def _wait(self, client: SharedClient) -> tuple[WaitEnd, ModelResponse | None]:
+        wait = StatusWait(
+            self.response_id,
+            self.log,
+            wanted=self.wanted,
+            tolerated_failures=self.tolerated_failures,
+            passing=_PASSING,
+        )
+        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self.deadline)
+        while await times.until_next(wait):
+            answer = await client.look(self.response_id, self.organization_id)
+            times.note(answer)
+            verdict = wait.judge(answer)
+            if isinstance(verdict, ModelResponse):
+                return WaitEnd(EndReason.STATUS, self.response_id, _outline(verdict), settled=verdict.is_final), verdict
+            if verdict is not None:
+                why = f"The status of response {self.response_id} could not be told any more: Freddy {verdict}"
+                return await self._end_early(client, EndReason.GAVE_UP, why, verdict.kind), None
+        why = f"The time for response {self.response_id} is over."
+        end = await self._end_early(client, EndReason.DEADLINE, why)
+        if end.settled and not end.message:
+            # It had ended by itself at the last moment.
+            answer = await client.look(self.response_id, self.organization_id)
+            if isinstance(answer, ModelResponse) and answer.is_final:
+                return WaitEnd(EndReason.STATUS, self.response_id, _outline(answer), settled=True), answer
+        return end, None
+
+    async def _end_early(
+        self, client: SharedClient, reason: EndReason, why: str, kind: ProblemKind | None = None
+    ) -> WaitEnd:
+        """End the wait, and the response if it belongs to the task; say what became of it."""
+        if not self.cancel:
+            return WaitEnd(reason, self.response_id, message=f"{why} It was left alone.", kind=kind)
+        outcome = await self._cancel(client, CANCEL_SECONDS)
+        if isinstance(outcome, CancelResult):
+            by_itself = reason is EndReason.DEADLINE and outcome.outcome is CancelOutcome.ALREADY_FINAL
+            message = "" if by_itself else f"{why} {outcome}."
+            return WaitEnd(reason, self.response_id, message=message, settled=True, kind=kind)
+        return WaitEnd(reason, self.response_id, message=f"{why} IT MAY STILL RUN AND COST MONEY. {outcome}", kind=kind)
+
+    async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
+        if response is not None and response.status in self.end_task_on:
+            values = {
+                "return_value": response.as_dict(),
+                "status": response.status,
+                "usage": dict(response.usage or {}),
+            }
+            if await self._pushed({name: values[name] for name in self.xcoms}):
+                return TaskSuccessEvent()
+        return TriggerEvent(end.as_payload())  # type: ignore[no-untyped-call]
+
+    async def _pushed(self, xcoms: Mapping[str, Any]) -> bool:
+        """Push what the task would have pushed; if that does not work, the task has to."""
+        try:
+            for key, value in xcoms.items():
+                await push_xcom_from_trigger(self.task_instance, key, value)
+        except Exception as error:
+            self.log.warning("The task resumes in a worker, its XComs could not be pushed from here: %r", error)
+            return False
+        return True
+
+    # -- the end of the task -------------------------------------------------------------------------------
+
+    async def _after_cancellation(self, *, keep_on_doubt: bool) -> None:
+        """Cancel the response if the task is gone; goes on when Airflow, as it does every second, cancels again."""
+        if not self.cancel or self.task_instance is None:
+            return
+        work = asyncio.ensure_future(self._cancel_if_gone(keep_on_doubt))
+        end = time.monotonic() + KILL_SECONDS + 5
+        while not work.done() and time.monotonic() < end:
+            try:
+                await asyncio.wait({work}, timeout=end - time.monotonic())
+            except asyncio.CancelledError:
+                continue
+
+    async def _cancel_if_gone(self, keep_on_doubt: bool) -> None:
+        try:
+            if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), KILL_SECONDS / 2):
+                self.log.info("The wait for response %s moves to another triggerer.", self.response_id)
+                return
+        except Exception as error:
+            if keep_on_doubt:
+                self.log.info("Response %s is kept, the task could not be asked for: %r", self.response_id, error)
+                return
+            self.log.warning("The task of response %s could not be asked for: %r", self.response_id, error)
+        async with shared_client(self.freddy_conn_id) as client:
+            outcome = await self._cancel(client, KILL_SECONDS)
+        if isinstance(outcome, CancelResult):
+            self.log.info("The task ends before its Freddy response: %s", outcome)
+        else:
+            self.log.error(
+                "The task ends before its Freddy response: response %s MAY STILL RUN AND COST MONEY. %s",
+                self.response_id,
+                outcome,
+            )
+
+    async def _cancel(self, client: SharedClient, seconds: float) -> CancelResult | Problem | Exception:
+        try:
+            return await client.cancel(self.response_id, self.organization_id, seconds)
+        except Exception as error:
+            return error
+
+
+def _outline(response: ModelResponse) -> dict[str, Any]:
+    """Return the response without what the model wrote: Airflow logs every event of a trigger."""
+    return {**response.as_dict(), "output": None}

@@ -1,0 +1,76 @@
+"""Tasks that wait in the triggerer, and what can happen to them there."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+
+from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
+from airflow_provider_freddy.sensors.freddy import ResponseCancelledSensor, ResponseStatusSensor
+
+METADATA = {
+    "run": "{{ run_id }}",
+    "try": "{{ ti.try_number }}",
+    "fake_outcome": "{{ dag_run.conf.get('outcome', 'completed') }}",
+    "fake_duration": "{{ dag_run.conf.get('duration', 300) if ti.try_number == 1 else 2 }}",
+}
+ASK: dict[str, Any] = {
+    "task_id": "ask",
+    "inputs": "hello",
+    "parameters": {"metadata": METADATA},
+    "deferrable": True,
+    "poll_interval": 0.5,
+}
+
+
+class WithBrokenTrigger(CreateResponseOperator):
+    """Its trigger raises at once."""
+
+    def defer(self, **kwargs: Any) -> None:
+        """Defer with an argument that no trigger can take."""
+        kwargs["trigger"].poll_interval = "never"
+        super().defer(**kwargs)
+
+
+class SlowToDefer(CreateResponseOperator):
+    """Works for a while between the start of its response and the deferral."""
+
+    def _defer(self, *args: Any) -> None:
+        time.sleep(4)
+        super()._defer(*args)
+
+
+with DAG("deferred", schedule=None):
+    CreateResponseOperator(**ASK)
+
+with DAG("deferred_resumes", schedule=None):
+    CreateResponseOperator(**ASK, end_from_trigger=False)
+
+with DAG("deferred_with_retry", schedule=None):
+    CreateResponseOperator(**ASK, retries=1, retry_delay=timedelta(0))
+
+with DAG("deferred_with_timeout", schedule=None):
+    CreateResponseOperator(**ASK, execution_timeout=timedelta(seconds=4))
+
+with DAG("deferred_in_short_run", schedule=None, dagrun_timeout=timedelta(seconds=8)):
+    CreateResponseOperator(**ASK)
+
+with DAG("deferred_with_broken_trigger", schedule=None):
+    WithBrokenTrigger(**ASK)
+
+with DAG("slow_to_defer", schedule=None):
+    SlowToDefer(**ASK)
+
+with DAG("watched", schedule=None):
+    start = CreateResponseOperator(**{**ASK, "task_id": "start", "deferrable": False}, wait_for_completion=False)
+    start >> ResponseStatusSensor(task_id="wait", response_id=start.output["id"], deferrable=True, poll_interval=0.5)
+
+with DAG("watched_and_cancelled", schedule=None):
+    begin = CreateResponseOperator(**{**ASK, "task_id": "begin", "deferrable": False}, wait_for_completion=False)
+    begin >> ResponseCancelledSensor(task_id="wait", response_id=begin.output["id"], deferrable=True, timeout=60)
+    begin >> CancelResponseOperator(
+        task_id="cancel", response_id=begin.output["id"], wait_until_cancelled=True, deferrable=True
+    )
