@@ -6,8 +6,9 @@ VENV ?= .venv
 VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
 TESTS ?= tests
 JOBS ?= 1
-# What differs between versions and needs no running Airflow.
-QUICK_TESTS = tests/unit tests/dag_runs tests/test_what_airflow_sees.py tests/test_imports.py
+# What can differ between versions and needs no running Airflow.
+QUICK_TESTS = tests/dag_runs tests/unit --ignore=tests/unit/core --ignore=tests/unit/testing \
+	tests/test_what_airflow_sees.py tests/test_imports.py
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 ifeq ($(UV_INDEX_URL),)

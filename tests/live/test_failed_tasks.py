@@ -1,4 +1,4 @@
-"""Tasks die on a real Airflow, and the count of responses left running is 0."""
+"""Tasks die on a real Airflow, of every supported version, and the count of responses left running is 0."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ def test_a_task_whose_worker_is_told_to_stop_cancels(start: Callable, style: str
     assert run.wait_for_end() == ("success" if ends_well else "failed")
 
 
+@not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs (mended in 3.1.0)")
 def test_the_callback_of_a_dag_cancels_what_the_run_has_started(start: Callable) -> None:
     run = start("run_that_fails")
     assert run.wait_for_end() == "failed"
