@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -94,6 +95,8 @@ def watch_end_of_task(at_end: Callable[[], None]) -> None:
     from airflow.providers.common.compat.sdk import get_listener_manager, hookimpl
 
     class Listener:
+        _of_freddy = True
+
         @hookimpl
         def before_stopping(self, component: Any) -> None:
             at_end()
@@ -174,7 +177,7 @@ def state_of_running_task(context: Mapping[str, Any]) -> str | None:
     return None if state is None else str(getattr(state, "value", state))
 
 
-def can_end_from_trigger(task: Any, *operator_classes: type) -> bool:
+def can_end_in_triggerer(task: Any, *operator_classes: type) -> bool:
     """
     Tell whether a deferred task may succeed in the triggerer: whether nothing is left to do in a worker.
 
@@ -182,7 +185,7 @@ def can_end_from_trigger(task: Any, *operator_classes: type) -> bool:
     :param operator_classes: the classes of ours that it is one of; what is derived from them resumes in a worker.
     """
     # Below 3.3 a trigger cannot push XComs, and those of Airflow's own event arrive as JSON text.
-    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes:
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes or _has_foreign_listeners():
         return False
     return not (
         task.outlets
@@ -191,6 +194,14 @@ def can_end_from_trigger(task: Any, *operator_classes: type) -> bool:
         or getattr(task, "returns_dag_result", False)
         or any(True for _ in task.iter_mapped_dependants())
     )
+
+
+def _has_foreign_listeners() -> bool:
+    """Tell whether a listener of somebody else may want to see the task succeed: none is called in a triggerer."""
+    from airflow.providers.common.compat.sdk import get_listener_manager
+
+    found = get_listener_manager().pm.get_plugins()
+    return any(not getattr(listener, "_of_freddy", False) for listener in found)
 
 
 async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> None:
@@ -210,3 +221,30 @@ async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> No
     ti = task_instance
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
     await XCom.aset(key=key, value=value, **where)
+
+
+def in_api_server() -> bool:
+    """Tell, from where plugins are loaded on, whether this is the process that serves UI and REST API (Airflow 3)."""
+    return "airflow.api_fastapi.core_api.app" in sys.modules
+
+
+def xcoms_in_database(dag_id: str, run_id: str, key: str, task_id: str | None, map_index: int) -> list[Any]:
+    """
+    Read XComs with a session of its own, which only Airflow's servers may: for the API server.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+    :param key: the key.
+    :param task_id: the task; all by default, with all map indexes.
+    :param map_index: the map index of the task.
+    """
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = session.query(XComModel).filter(
+            XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.key == key
+        )
+        if task_id is not None:
+            query = query.filter(XComModel.task_id == task_id, XComModel.map_index == map_index)
+        return [XComModel.deserialize_value(found) for found in query]

@@ -21,7 +21,7 @@ from airflow_provider_freddy.exceptions import (
     error_class,
 )
 from airflow_provider_freddy.hooks.freddy import FreddyHook
-from airflow_provider_freddy.version_compat import can_end_from_trigger
+from airflow_provider_freddy.version_compat import can_end_in_triggerer
 
 # More than these are told in one line only.
 _LINES = 100
@@ -45,7 +45,7 @@ class CancelResponseOperator(BaseOperator):
         have ended.
     :param deferrable: whether ``wait_until_cancelled`` waits, and cancels, in the triggerer; ``[operators]
         default_deferrable`` by default.
-    :param end_from_trigger: whether a deferred task all of whose responses have ended may end in the triggerer,
+    :param end_in_triggerer: whether a deferred task all of whose responses have ended may end in the triggerer,
         without a worker (Airflow 3.3+); on by default. A task with outlets or with a success callback resumes.
     """
 
@@ -66,7 +66,7 @@ class CancelResponseOperator(BaseOperator):
         budget: float = 60.0,
         wait_until_cancelled: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        end_from_trigger: bool = True,
+        end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,7 +77,7 @@ class CancelResponseOperator(BaseOperator):
         self.budget = check_seconds(budget, "budget")
         self.wait_until_cancelled = wait_until_cancelled
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        self.end_in_triggerer = end_in_triggerer
 
     def execute(self, context: Context) -> dict[str, dict[str, Any]]:
         """
@@ -154,7 +154,7 @@ class CancelResponseOperator(BaseOperator):
             targets=[[one.response_id, one.organization_id, one.freddy_conn_id] for one in targets],
             deadline=until,
             accept=[ProblemKind.NOT_FOUND.value] if self.ignore_missing else [],
-            end_task=self.end_from_trigger and can_end_from_trigger(self, CancelResponseOperator),
+            end_task=self.end_in_triggerer and can_end_in_triggerer(self, CancelResponseOperator),
             push_outcomes=bool(self.do_xcom_push),
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(until))

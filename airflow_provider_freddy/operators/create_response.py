@@ -30,7 +30,7 @@ from airflow_provider_freddy.exceptions import (
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.polling import Poller
 from airflow_provider_freddy.record import TaskTry
-from airflow_provider_freddy.version_compat import can_end_from_trigger, state_of_running_task
+from airflow_provider_freddy.version_compat import can_end_in_triggerer, state_of_running_task
 
 _HOOK_ARGUMENTS = {
     "inputs", "model", "organization_id", "background", "budget", "cancel_on_failure", "task_metadata"
@@ -57,9 +57,10 @@ class CreateResponseOperator(BaseOperator):
         by default.
     :param poll_interval: ``adaptive`` (default: soon at first, then rarer), ``thrifty``, or seconds between two looks.
     :param tolerated_failures: how many looks in a row may fail, 5 by default.
-    :param end_from_trigger: whether a deferred task whose response has completed may end in the triggerer, without a
+    :param end_in_triggerer: whether a deferred task whose response has completed may end in the triggerer, without a
         worker (Airflow 3.3+); on by default. A task with outlets or with a success callback resumes in a worker
-        anyhow, and so does one that fails. Turn it off if a listener has to see the task succeed.
+        anyhow, and so does one that fails. So does it where a listener of a plugin may
+        want to see the task succeed.
     """
 
     template_fields: Sequence[str] = ("inputs", "model", "organization_id", "freddy_conn_id", "parameters")
@@ -78,7 +79,7 @@ class CreateResponseOperator(BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
-        end_from_trigger: bool = True,
+        end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,7 +93,7 @@ class CreateResponseOperator(BaseOperator):
         schedule_for(poll_interval)
         self.poll_interval = poll_interval
         self.tolerated_failures = tolerated_failures
-        self.end_from_trigger = end_from_trigger
+        self.end_in_triggerer = end_in_triggerer
         self._this_try: TaskTry | None = None
         self._killed = False
         self._waiting = False
@@ -189,7 +190,7 @@ class CreateResponseOperator(BaseOperator):
         if (state := state_of_running_task(context)) not in {"running", None}:
             raise FreddyTaskKilledError(f"The task was {state!r} before it could be deferred.")
         self._raise_if_killed()
-        from_trigger = self.end_from_trigger and can_end_from_trigger(self, CreateResponseOperator)
+        from_trigger = self.end_in_triggerer and can_end_in_triggerer(self, CreateResponseOperator)
         trigger = ResponseTrigger(
             response_id=response.id,
             organization_id=organization_id,

@@ -26,7 +26,7 @@ from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early,
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.polling import Poller
-from airflow_provider_freddy.version_compat import can_end_from_trigger, task_state_store
+from airflow_provider_freddy.version_compat import can_end_in_triggerer, task_state_store
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -54,9 +54,10 @@ class ResponseStatusSensor(BaseSensorOperator):
         by default.
     :param poll_interval: how often a deferred sensor looks: ``adaptive`` (default: soon at first, then rarer),
         ``thrifty``, or seconds. In poke and reschedule mode it is ``poke_interval``.
-    :param end_from_trigger: whether a deferred sensor that has seen what it waits for may end in the triggerer,
+    :param end_in_triggerer: whether a deferred sensor that has seen what it waits for may end in the triggerer,
         without a worker (Airflow 3.3+); on by default. A sensor with outlets or with a success callback resumes in a
-        worker anyhow, and so does one that fails. Turn it off if a listener has to see the task succeed.
+        worker anyhow, and so does one that fails. So does it where a listener of a plugin may
+        want to see the task succeed.
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
@@ -73,7 +74,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
-        end_from_trigger: bool = True,
+        end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,7 +89,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         self.deferrable = deferrable
         schedule_for(poll_interval)
         self.poll_interval = poll_interval
-        self.end_from_trigger = end_from_trigger
+        self.end_in_triggerer = end_in_triggerer
         self._poller: Poller | None = None
 
     def execute(self, context: Context) -> Any:
@@ -106,7 +107,7 @@ class ResponseStatusSensor(BaseSensorOperator):
 
         ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
         until = deadline(min(ends))
-        from_trigger = self.end_from_trigger and can_end_from_trigger(
+        from_trigger = self.end_in_triggerer and can_end_in_triggerer(
             self, ResponseStatusSensor, ResponseCancelledSensor
         )
         trigger = ResponseTrigger(

@@ -47,7 +47,7 @@ with DAG("deferred", schedule=None):
     CreateResponseOperator(**ASK)
 
 with DAG("deferred_resumes", schedule=None):
-    CreateResponseOperator(**ASK, end_from_trigger=False)
+    CreateResponseOperator(**ASK, end_in_triggerer=False)
 
 with DAG("deferred_with_retry", schedule=None):
     CreateResponseOperator(**ASK, retries=1, retry_delay=timedelta(0))
@@ -66,11 +66,11 @@ with DAG("slow_to_defer", schedule=None):
 
 with DAG("watched", schedule=None):
     start = CreateResponseOperator(**{**ASK, "task_id": "start", "deferrable": False}, wait_for_completion=False)
-    start >> ResponseStatusSensor(task_id="wait", response_id=start.output["id"], deferrable=True, poll_interval=0.5)
+    start >> ResponseStatusSensor(task_id="wait", response_id=start.output, deferrable=True, poll_interval=0.5)
 
 with DAG("watched_and_cancelled", schedule=None):
     begin = CreateResponseOperator(**{**ASK, "task_id": "begin", "deferrable": False}, wait_for_completion=False)
-    begin >> ResponseCancelledSensor(task_id="wait", response_id=begin.output["id"], deferrable=True, timeout=60)
+    begin >> ResponseCancelledSensor(task_id="wait", response_id=begin.output, deferrable=True, timeout=60)
     begin >> CancelResponseOperator(
-        task_id="cancel", response_id=begin.output["id"], wait_until_cancelled=True, deferrable=True
+        task_id="cancel", response_id=begin.output, wait_until_cancelled=True, deferrable=True
     )
