@@ -225,7 +225,8 @@ async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> No
 
 def in_api_server() -> bool:
     """Tell, from where plugins are loaded on, whether this is the process that serves UI and REST API (Airflow 3)."""
-    return "airflow.api_fastapi.core_api.app" in sys.modules
+    # What the server itself is started from. In 3.0 every process imports the rest of it.
+    return "airflow.api_fastapi.main" in sys.modules
 
 
 def xcoms_in_database(dag_id: str, run_id: str, key: str, task_id: str | None, map_index: int) -> list[Any]:
