@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix lint venv constraints clean
+.PHONY: demo test test-matrix judges lint venv bench constraints clean
 
 venv: $(VENV)/.installed
 
@@ -37,11 +37,34 @@ test: venv lint
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
 
+# What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
+judges: venv
+	$(VENV)/bin/python -m pytest tests/judges -m 'judges or not judges'
+
 lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# The peers live in an environment of their own: the provider needs none of them. One that cannot be installed is
+# left out, and the table says so.
+BENCH_PEERS ?= databricks dbt-cloud airbyte openai
+
+$(VENV)-bench/.installed: $(VENV)/.installed
+	@echo "Installing the providers to compare with into $(VENV)-bench ..."
+	$(PYTHON) -m venv $(VENV)-bench
+	VIRTUAL_ENV=$(CURDIR)/$(VENV)-bench $(VENV)/bin/uv pip install --quiet --compile-bytecode \
+		-c constraints/airflow-$(AIRFLOW).txt 'apache-airflow==$(AIRFLOW).*' psutil uvloop -e '.[testing]'
+	@for peer in $(BENCH_PEERS); do \
+		VIRTUAL_ENV=$(CURDIR)/$(VENV)-bench $(VENV)/bin/uv pip install --quiet --compile-bytecode \
+			-c constraints/airflow-$(AIRFLOW).txt apache-airflow-providers-$$peer \
+			|| echo "Could not install the $$peer provider: its rows will be missing."; \
+	done
+	@touch $@
+
+bench: $(VENV)-bench/.installed
+	$(VENV)-bench/bin/python -m bench --plain-python $(VENV)/bin/python $(ARGS)
 
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import metrics, record
 from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.retry import Budget
@@ -46,7 +46,9 @@ def arm(context: Mapping[str, Any]) -> None:
         elif not isinstance(callbacks, list | tuple):
             callbacks = [callbacks]
         if cancel_what_is_left not in callbacks:
-            setattr(task, name, [*callbacks, cancel_what_is_left])
+            resumes = name == "on_retry_callback" and getattr(task, "on_retry", None) == "resume"
+            first = [leave_to_retry] if resumes else []
+            setattr(task, name, [*first, *callbacks, cancel_what_is_left])
     # With dag.test() the tries of a task share the operator object.
     author = task.on_kill.author if isinstance(task.on_kill, KillHook) else task.on_kill
     task.on_kill = KillHook(TaskTry.of(context), author)
@@ -78,6 +80,19 @@ class KillHook:
             self.author()
 
 
+def leave_to_retry(context: Mapping[str, Any]) -> None:
+    """
+    Take out of the hands of all retry callbacks what the operator has left to the next try.
+
+    :param context: the context that Airflow gives to a callback.
+    """
+    response_id = record.kept_by(TaskTry.of(context))
+    entry = record.started(response_id) if response_id else None
+    if entry is not None and entry.ending is None:
+        record.note_ending(entry.record.response_id, f"{response_id} is left to the next try (on_retry='resume')")
+        watchdog.release(entry.record.response_id)
+
+
 def cancel_what_is_left(context: Mapping[str, Any]) -> None:
     """
     Cancel, at the end of a try in its own process, what the author's callbacks have not. Never raises.
@@ -101,6 +116,7 @@ def release_what_goes_on() -> None:
     for entry in record.all_started():
         if not record.is_closed(entry.record.started_in):
             watchdog.release(entry.record.response_id)
+    metrics.flush()
 
 
 def cancel_started(this_try: TaskTry, seconds: float) -> None:
@@ -136,14 +152,14 @@ def cancel_started_in_signal_handler(this_try: TaskTry, seconds: float) -> None:
         share = max(budget.remaining, 0.1) / (len(running) - position)
         try:
             hook = hooks.setdefault(entry.record.freddy_conn_id, entry.hook.sibling())
-            _report(
-                hook.cancel_response(
+            with metrics.held_back():
+                outcome = hook.cancel_response(
                     entry.record.response_id,
                     organization_id=entry.record.organization_id,
                     budget=share,
                     tell_status=False,
                 )
-            )
+            _report(outcome)
         except Exception as error:
             _report(error)
 

@@ -126,11 +126,17 @@ class CancelResponseCallback:
         return _own_targets(context, endings)
 
     def _given_targets(self, context: Mapping[str, Any]) -> list[CancelTarget]:
-        response_ids = _render(self.response_id, context)
+        response_ids = self._render(self.response_id, context)
         response_ids = [response_ids] if isinstance(response_ids, str) else list(response_ids or [])
-        hook = FreddyHook(_render(self.freddy_conn_id, context))
-        organization_id = _render(self.organization_id, context)
+        hook = self._hook(self._render(self.freddy_conn_id, context))
+        organization_id = self._render(self.organization_id, context)
         return [CancelTarget(check_identifier(one, "response id"), hook, organization_id) for one in response_ids]
+
+    def _render(self, value: Any, context: Mapping[str, Any]) -> Any:
+        return context["task"].render_template(value, dict(context)) if value is not None else None
+
+    def _hook(self, freddy_conn_id: str) -> FreddyHook:
+        return FreddyHook(freddy_conn_id)
 
 
 def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelTarget]:
@@ -204,10 +210,6 @@ def _check_xcom_readable(context: Mapping[str, Any]) -> None:
         raise FreddyError("Airflow 3.0 does not let a callback in the DAG processor read XComs; 3.1 does.")
     if "ti" not in context:
         raise FreddyError("Airflow gave this callback no task instance to read the record with.")
-
-
-def _render(value: Any, context: Mapping[str, Any]) -> Any:
-    return context["task"].render_template(value, dict(context)) if value is not None else None
 
 
 def _nothing_found(context: Mapping[str, Any]) -> str:

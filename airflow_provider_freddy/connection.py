@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_freddy.core.endpoint import AUTH_SCHEMES, DEFAULT_AUTH_SCHEME, DEFAULT_BASE_URL
 from airflow_provider_freddy.core.identifier import check_identifier
+from airflow_provider_freddy.core.link import check_link_base_url, response_link
 from airflow_provider_freddy.exceptions import FreddyCredentialsError, FreddyInvalidRequestError
 
 CONN_TYPE = "freddy"
@@ -26,7 +27,7 @@ _HTTP_BOOLEANS = ("trust_env", "allow_redirects", "srv_lookup")
 _HTTP_OPTIONS = {*_HTTP_BOOLEANS, "verify", "verify_ssl", "cert", "proxies", "proxy", "timeout", "max_redirects"}
 # Options that this hook decides itself: replies are always streamed and always checked.
 _IGNORED_OPTIONS = {"stream", "check_response"}
-_OWN_FIELDS = {"organization_id", "auth_scheme", "headers"}
+_OWN_FIELDS = {"organization_id", "auth_scheme", "headers", "link_base_url"}
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
@@ -43,6 +44,7 @@ class ConnectionSettings:
     :param base_url: with scheme, without a slash at the end.
     :param organization_id: the default organization, ``None`` if every call has to name one.
     :param auth_scheme: ``bearer``, ``x-api-key`` or ``api-key``.
+    :param link_base_url: where a person looks at a response, ``None`` for the API itself.
     :param connect_timeout: seconds to wait for a connection.
     :param read_timeout: seconds to wait for the next part of a reply.
     :param headers: more headers for every request.
@@ -54,6 +56,7 @@ class ConnectionSettings:
     base_url: str = DEFAULT_BASE_URL
     organization_id: str | None = None
     auth_scheme: str = DEFAULT_AUTH_SCHEME
+    link_base_url: str | None = None
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
     read_timeout: float = DEFAULT_READ_TIMEOUT
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -63,6 +66,15 @@ class ConnectionSettings:
         """Return name and value of the header that carries the key."""
         name, form = AUTH_SCHEMES[self.auth_scheme]
         return name, form.format(key=self.api_key)
+
+    def link(self, response_id: str, organization_id: str) -> str:
+        """
+        Return the address at which a person looks at a response; it holds no secret.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it.
+        """
+        return response_link(self.link_base_url or self.base_url, response_id, organization_id)
 
 
 def read_connection(connection: Any) -> ConnectionSettings:
@@ -82,6 +94,7 @@ def read_connection(connection: Any) -> ConnectionSettings:
             base_url=_base_url(connection.host, connection.port, connection.schema),
             organization_id=_organization_id(extra.get("organization_id")),
             auth_scheme=_auth_scheme(extra.get("auth_scheme")),
+            link_base_url=_link_base_url(extra.get("link_base_url")),
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             headers=_headers(extra, connection.conn_id),
@@ -149,6 +162,11 @@ def _auth_scheme(value: Any) -> str:
     if scheme not in AUTH_SCHEMES:
         raise ValueError(f"its auth scheme must be one of {', '.join(AUTH_SCHEMES)}, not {scheme[:40]!r}.")
     return scheme
+
+
+def _link_base_url(value: Any) -> str | None:
+    text = str(value).strip() if value else ""
+    return check_link_base_url(text) if text else None
 
 
 def _timeouts(value: Any) -> tuple[float, float]:

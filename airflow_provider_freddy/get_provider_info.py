@@ -18,9 +18,20 @@ def get_provider_info() -> dict[str, Any]:
         "name": integration,
         "description": "Model responses of Freddy that never outlive their task.",
         "versions": [__version__],
+        "integrations": [
+            {"integration-name": integration, "external-doc-url": "https://docs.aitronos.com", "tags": ["service"]}
+        ],
         "hooks": [{"integration-name": integration, "python-modules": [f"{package}.hooks.freddy"]}],
         "operators": [{"integration-name": integration, "python-modules": [f"{package}.operators.freddy"]}],
         "sensors": [{"integration-name": integration, "python-modules": [f"{package}.sensors.freddy"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [f"{package}.triggers.freddy", f"{package}.triggers.cancel"],
+            }
+        ],
+        "notifications": [f"{package}.notifications.freddy.CancelResponseNotifier"],
+        "extra-links": [f"{package}.links.freddy.FreddyResponseLink"],
         "config": {
             "freddy": {
                 "description": "Settings of the Freddy provider.",

@@ -30,7 +30,7 @@ class Poller:
         tolerated_failures: int,
         log: Any,
     ) -> None:
-        self._hook = hook
+        self.hook = hook
         self._response_id = response_id
         self._organization_id = organization_id
         self._wait = StatusWait(response_id, log, tolerated_failures=tolerated_failures, tell_status=False)
@@ -53,7 +53,7 @@ class Poller:
         """
         answer: ModelResponse | Problem
         try:
-            answer = self._hook.get_response(self._response_id, organization_id=self._organization_id)
+            answer = self.hook.get_response(self._response_id, organization_id=self._organization_id)
         except FreddyError as error:
             if error.problem is None:
                 raise

@@ -111,6 +111,7 @@ class StartedResponse:
 _started: dict[str, StartedResponse] = {}
 _tries_closed: set[TaskTry] = set()
 _lost: dict[TaskTry, list[str]] = {}
+_kept: dict[TaskTry, str] = {}
 
 
 def running_task_context() -> Mapping[str, Any] | None:
@@ -168,6 +169,25 @@ def is_closed(this_try: TaskTry) -> bool:
     return this_try in _tries_closed
 
 
+def keep(this_try: TaskTry, response_id: str) -> None:
+    """
+    Note that a failing try leaves a response to its retry, if there is one.
+
+    :param this_try: the try.
+    :param response_id: the response.
+    """
+    _kept[this_try] = response_id
+
+
+def kept_by(this_try: TaskTry) -> str | None:
+    """
+    Return what a try leaves to its retry.
+
+    :param this_try: the try.
+    """
+    return _kept.get(this_try)
+
+
 def note_lost(this_try: TaskTry, words: str) -> None:
     """
     Note that the try may have started a response whose id nobody knows.
@@ -190,6 +210,15 @@ def lost_by(this_try: TaskTry) -> list[str]:
 def all_started() -> list[StartedResponse]:
     """Return all that this process has started, in order."""
     return list(_started.values())
+
+
+def started(response_id: str) -> StartedResponse | None:
+    """
+    Return what this process knows of a response.
+
+    :param response_id: the response.
+    """
+    return _started.get(response_id)
 
 
 def started_by(this_try: TaskTry) -> list[StartedResponse]:

@@ -22,6 +22,8 @@ from airflow_provider_freddy.version_compat import begun_in_another_process, tas
 
 #: Key of the XCom and of the task state store.
 RECORD_KEY = "freddy_responses"
+#: Key of the task state store for the response that a failed try has left to its retry.
+KEPT_KEY = "freddy_kept_for_retry"
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +81,15 @@ def _of_earlier_tries(context: Mapping[str, Any], store: Any) -> list[RecordedRe
     this_try = TaskTry.of(context)
     if this_try.try_number <= 1:
         return []
+    # A try may go on with what an earlier one has started: it belongs to that one now.
+    taken_over = {entry.record.response_id for entry in record.started_by(this_try)}
     return [
         entry
         for entry in read_entries(store.get(RECORD_KEY))
-        if entry.started_in[:-1] == this_try[:-1] and entry.try_number < this_try.try_number and entry.cancel_on_failure
+        if entry.started_in[:-1] == this_try[:-1]
+        and entry.try_number < this_try.try_number
+        and entry.cancel_on_failure
+        and entry.response_id not in taken_over
     ]
 
 
@@ -124,6 +131,41 @@ def forget_earlier_tries(context: Mapping[str, Any], settled: Iterable[str]) -> 
         kept = [entry for entry in left_by_earlier_tries(context) if entry.response_id not in gone]
         own = [entry.record for entry in record.started_by(TaskTry.of(context))]
         _write_store(task_state_store(context), [*kept, *own])
+
+
+def keep_for_retry(context: Mapping[str, Any], response_id: str) -> bool:
+    """
+    Write, while the failing try still can, that its retry may wait for its response.
+
+    :param context: the context of the failing task.
+    :param response_id: the response.
+    :return: whether there is a place for it (Airflow 3.3+).
+    """
+    store = task_state_store(context)
+    if store is None:
+        return False
+    ti = context["ti"]
+    # A clear gives a task instance more tries, a retry does not: that tells the two apart.
+    store.set(KEPT_KEY, {"response_id": response_id, "try_number": ti.try_number, "max_tries": ti.max_tries})
+    return True
+
+
+def kept_for_retry(context: Mapping[str, Any]) -> RecordedResponse | None:
+    """
+    Return what the last try has left to this one; ``None`` if this one comes of a clear or a kill.
+
+    :param context: the context of the running task.
+    """
+    store = task_state_store(context)
+    kept = store.get(KEPT_KEY) if store is not None and context["ti"].try_number > 1 else None
+    ti = context["ti"]
+    if not isinstance(kept, Mapping) or (kept.get("try_number"), kept.get("max_tries")) != (
+        ti.try_number - 1,
+        ti.max_tries,
+    ):
+        return None
+    entries = {entry.response_id: entry for entry in left_by_earlier_tries(context)}
+    return entries.get(str(kept.get("response_id")))
 
 
 def recorded_by_try(context: Mapping[str, Any], *, ask_store: bool) -> list[RecordedResponse]:

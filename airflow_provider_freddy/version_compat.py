@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ _MAJOR, _MINOR = (int(part) for part in _airflow_version.split(".")[:2])
 
 AIRFLOW_V_3_0_PLUS = (_MAJOR, _MINOR) >= (3, 0)
 AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
+AIRFLOW_V_3_2_PLUS = (_MAJOR, _MINOR) >= (3, 2)
 AIRFLOW_V_3_3_PLUS = (_MAJOR, _MINOR) >= (3, 3)
 
 T = TypeVar("T")
@@ -80,6 +82,31 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     from_server = getattr(ti, "_ti_context_from_server", None)
     # Where Airflow does not tell, yes is the answer that only costs a question.
     return from_server is None or bool(getattr(from_server, "next_method", True))
+
+
+def airflow_stats() -> Any:
+    """
+    Return Airflow's ``Stats`` as this process has set it up.
+
+    Since 3.2 there are two of them: one is set up in the processes of tasks, the other everywhere else.
+    """
+    from airflow.providers.common.compat.sdk import Stats
+
+    module = sys.modules[Stats.__module__]
+    if not AIRFLOW_V_3_2_PLUS or getattr(module, "_factory", None) or getattr(Stats, "factory", None):
+        return Stats
+    from airflow.observability.stats import Stats as StatsOfCore
+
+    return StatsOfCore
+
+
+def only_this_process_has_run(ti: Any) -> bool:
+    """
+    Tell whether nobody but this process can have pushed an XCom of a task instance.
+
+    :param ti: the task instance that runs in this process (Airflow 3), or the key of any.
+    """
+    return hasattr(ti, "_ti_context_from_server") and not begun_in_another_process({"ti": ti})
 
 
 def watch_end_of_task(at_end: Callable[[], None]) -> None:
@@ -181,23 +208,56 @@ def can_end_in_triggerer(task: Any, *operator_classes: type) -> bool:
     """
     Tell whether a deferred task may succeed in the triggerer: whether nothing is left to do in a worker.
 
-    :param task: the running operator.
+    :param task: the operator.
     :param operator_classes: the classes of ours that it is one of; what is derived from them resumes in a worker.
     """
     # Below 3.3 a trigger cannot push XComs, and those of Airflow's own event arrive as JSON text.
-    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes or _has_foreign_listeners():
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes:
         return False
-    return not (
-        task.outlets
-        or task.on_success_callback
-        or getattr(task, "_post_execute_hook", None)
-        or getattr(task, "returns_dag_result", False)
-        or any(True for _ in task.iter_mapped_dependants())
-    )
+    hooks = (getattr(task, "_pre_execute_hook", None), getattr(task, "_post_execute_hook", None))
+    return not (task.outlets or task.on_success_callback or any(hooks) or getattr(task, "returns_dag_result", False))
 
 
-def _has_foreign_listeners() -> bool:
-    """Tell whether a listener of somebody else may want to see the task succeed: none is called in a triggerer."""
+#: What templates may use that are rendered in the triggerer: everything that is at hand there. The rest asks Airflow,
+#: and a question that the triggerer does not know (``ti.xcom_pull`` is one) is never answered (3.3.2).
+_AT_HAND_IN_TRIGGERER = frozenset(
+    {"dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "logical_date", "macros", "params"}
+    | {"run_id", "ts", "ts_nodash"}
+)
+
+
+def can_start_in_triggerer(task: Any, *operator_classes: type) -> bool:
+    """
+    Tell whether a task may be given to the triggerer without a worker before it (Airflow 3.3+ renders templates there).
+
+    :param task: the operator.
+    :param operator_classes: the classes of ours that it is one of; what is derived from them starts in a worker.
+    """
+    # Airflow's own limit for a task that starts so cannot tell execution_timeout from the sensor's timeout.
+    in_worker = (task.execution_timeout, task.on_execute_callback, getattr(task, "_pre_execute_hook", None))
+    if not AIRFLOW_V_3_3_PLUS or type(task) not in operator_classes or any(in_worker):
+        return False
+    return all(_is_rendered_in_triggerer(getattr(task, name)) for name in task.template_fields)
+
+
+def _is_rendered_in_triggerer(value: Any) -> bool:
+    if value is None or (isinstance(value, str) and "{" not in value):
+        return True
+    if not isinstance(value, str):
+        return False
+    import jinja2
+    from jinja2 import meta
+
+    try:
+        used = meta.find_undeclared_variables(jinja2.Environment().parse(value))
+    except jinja2.TemplateSyntaxError:
+        return False
+    return used <= _AT_HAND_IN_TRIGGERER
+
+
+@functools.cache
+def has_listeners() -> bool:
+    """Tell whether a listener of somebody else may want to see tasks succeed: none is called in a triggerer."""
     from airflow.providers.common.compat.sdk import get_listener_manager
 
     found = get_listener_manager().pm.get_plugins()
@@ -220,13 +280,18 @@ async def push_xcom_from_trigger(task_instance: Any, key: str, value: Any) -> No
 
     ti = task_instance
     where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-    await XCom.aset(key=key, value=value, **where)
+    # What a downstream task that is expanded over the value asks for.
+    length = len(value) if key == "return_value" and isinstance(value, Mapping) else None
+    await XCom.aset(key=key, value=value, _mapped_length=length, **where)
 
 
 def in_api_server() -> bool:
-    """Tell, from where plugins are loaded on, whether this is the process that serves UI and REST API (Airflow 3)."""
-    # What the server itself is started from. In 3.0 every process imports the rest of it.
-    return "airflow.api_fastapi.main" in sys.modules
+    """
+    Tell whether this is a process that serves UI and REST API (Airflow 3), from its command line.
+
+    What it has imported does not tell: ``dag.test()`` and the triggerer have parts of the same server inside.
+    """
+    return any(word == "api-server" or word.startswith("airflow.api_fastapi.main") for word in sys.argv)
 
 
 def xcoms_in_database(dag_id: str, run_id: str, key: str, task_id: str | None, map_index: int) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -220,6 +221,12 @@ class AirflowApi:
         keys = [entry["key"] for entry in entries]
         return {key: self._get(f"{path}/{key}", map_index=map_index)["value"] for key in keys}
 
+    def extra_links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """Return the extra links on the page of the task instance, by name; without an address while it has none."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        links: dict[str, str | None] = self._get(path)["extra_links"]
+        return links
+
     # -- the installation ----------------------------------------------------------------------------------
 
     def database_is_healthy(self) -> bool:
@@ -228,6 +235,11 @@ class AirflowApi:
 
     def _health(self) -> Any:
         return self._get("monitor/health" if self._version > 1 else "health")
+
+    def add_connection(self, connection_id: str, fields: Mapping[str, Any]) -> None:
+        """Store a connection in the metadata database, from its JSON form."""
+        body = {**fields, "connection_id": connection_id, "extra": json.dumps(fields.get("extra", {}))}
+        self._request("POST", "connections", json=body)
 
     def answers(self, path: str) -> bool:
         """Tell whether the API server answers a request for the path, which need not be of this API."""

@@ -19,8 +19,10 @@ RUNS = [
     ("freddy_quickstart", 0, 1),
     ("freddy_plain_task", 1, 4),
     ("freddy_timeout", 0, 1),
+    ("freddy_deferrable", 0, 2),
     ("freddy_bulk_cancel", 0, 3),
     ("freddy_teardown_sweep", 1, 2),
+    ("freddy_track_response", 1, 1),
 ]
 
 

@@ -12,7 +12,11 @@ DAG_FACING = [
     "airflow_provider_freddy.callbacks",
     "airflow_provider_freddy.exceptions",
     "airflow_provider_freddy.hooks.freddy",
+    "airflow_provider_freddy.links.freddy",
+    "airflow_provider_freddy.metrics",
+    "airflow_provider_freddy.notifications.freddy",
     "airflow_provider_freddy.operators.freddy",
+    "airflow_provider_freddy.retry_policy",
     "airflow_provider_freddy.sensors.freddy",
 ]
 HTTP_LIBRARIES = {

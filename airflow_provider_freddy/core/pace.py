@@ -10,6 +10,8 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 #: Seconds to hold back after a 429 that does not say how long, doubled for every further one in a row.
 FIRST_PAUSE = 1.0
 MAX_PAUSE = 60.0
+#: Seconds to hold back at the most when the API says how long: a date in the far future would stop everybody for good.
+MAX_RETRY_AFTER = 3600.0
 # Below this part of the limit, requests are asked for half as often until the limit is renewed.
 _LOW = 0.1
 
@@ -49,14 +51,14 @@ class Pace:
         :param problem: what went wrong, ``None`` if nothing.
         :param now: seconds.
         """
-        if problem is None or problem.kind is not ProblemKind.RATE_LIMITED:
+        if problem is None or (problem.kind is not ProblemKind.RATE_LIMITED and problem.retry_after is None):
             self._refusals = 0
             return
         if now < self._paused_until and problem.retry_after is None:
             # One of many that were under way together: it says nothing new.
             return
         self._refusals += 1
-        pause = problem.retry_after
+        pause = problem.retry_after and min(problem.retry_after, MAX_RETRY_AFTER)
         if pause is None:
             pause = min(MAX_PAUSE, FIRST_PAUSE * 2 ** min(self._refusals - 1, 10))
         self._paused_until = max(self._paused_until, now + pause)

@@ -71,7 +71,8 @@ class PollSchedule:
         """
         interval = self.interval(age)
         if failures:
-            slower = min(interval * 2.0 ** min(failures - 1, 3), LONGEST_AFTER_FAILURE)
+            # Doubled from the first one on: a lost connection may have cost two requests.
+            slower = min(interval * 2.0 ** min(failures, 3), LONGEST_AFTER_FAILURE)
             return max(interval, slower) * random.uniform(1.0, 1.0 + 2 * JITTER)
         if progress is not None and 0 < progress < 100:
             # At this pace it ends then; a hint, so it moves the next look, but never far from the schedule.

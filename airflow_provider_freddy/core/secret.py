@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 
@@ -18,10 +19,15 @@ def without_secret(reply: HttpReply, secret: str) -> HttpReply:
     :param reply: the reply.
     :param secret: the API key.
     """
-    key = secret.encode()
-    if len(key) < _SHORTEST_SECRET:
+    if len(secret) < _SHORTEST_SECRET:
         return reply
-    as_json = json.dumps(secret)[1:-1].encode()
+    key, as_json = _forms(secret)
     if key not in reply.body and as_json not in reply.body:
         return reply
     return replace(reply, body=reply.body.replace(key, b"***").replace(as_json, b"***"))
+
+
+@functools.lru_cache(maxsize=16)
+def _forms(secret: str) -> tuple[bytes, bytes]:
+    """Return how a secret is written as it is, and within JSON."""
+    return secret.encode(), json.dumps(secret)[1:-1].encode()

@@ -5,9 +5,10 @@ from __future__ import annotations
 CANCELLED = "cancelled"
 COMPLETED = "completed"
 FAILED = "failed"
+PROCESSING = "processing"
 
 FINAL_STATUSES = frozenset({COMPLETED, FAILED, CANCELLED})
-RUNNING_STATUSES = frozenset({"queued", "in_progress", "processing"})
+RUNNING_STATUSES = frozenset({"queued", "in_progress", PROCESSING})
 
 
 def is_final(status: str) -> bool:

@@ -6,6 +6,8 @@ Reads replies and sorts failures with the same functions of the core; only the l
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,11 +34,11 @@ class AsyncSender:
     """
     Sends requests.
 
-    :param session: set up with everything but the timeouts.
+    :param session: set up with all that concerns the connections.
     :param base_url: without a slash at the end.
     :param connect_timeout: seconds.
     :param read_timeout: seconds.
-    :param options: further arguments of every request: proxy, redirects.
+    :param options: further arguments of every request: headers, proxy, redirects.
     :param secret: the key, blotted out where a reply repeats it.
     """
 
@@ -44,7 +46,7 @@ class AsyncSender:
     base_url: str
     connect_timeout: float
     read_timeout: float
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     secret: str = field(repr=False)
 
     async def send(self, request: ApiRequest, budget: Budget) -> HttpReply | Problem:
@@ -56,7 +58,12 @@ class AsyncSender:
         :return: the reply whatever its status, or the problem that there was no reply.
         """
         seconds = max(0.05, budget.remaining)
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self.connect_timeout, sock_read=self.read_timeout)
+        timeout = aiohttp.ClientTimeout(
+            total=seconds,
+            sock_connect=self.connect_timeout,
+            # A timer less for every look, where it could not ring first.
+            sock_read=self.read_timeout if self.read_timeout < seconds else None,
+        )
         try:
             # The path is quoted already, and quoting it anew could change which response is meant.
             query = f"?{urlencode(request.params)}" if request.params else ""
@@ -64,7 +71,11 @@ class AsyncSender:
             async with self.session.request(
                 request.method, url, json=request.json, timeout=timeout, **self.options
             ) as response:
-                return without_secret(await _receive(response), self.secret)
+                try:
+                    reply = await _receive(response)
+                except TimeoutError:
+                    return failure.reply_too_slow(request, response.status, response.headers.get("x-request-id"))
+                return without_secret(reply, self.secret)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return _problem(error, request, min(seconds, self.connect_timeout), min(seconds, self.read_timeout))
 
@@ -81,8 +92,8 @@ async def _receive(response: aiohttp.ClientResponse) -> HttpReply:
     truncated = len(body) > MAX_BODY_BYTES
     if truncated:
         response.close()
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return HttpReply(response.status, headers, body, truncated=truncated)
+    # Looked up without regard to case, so that nothing has to be copied.
+    return HttpReply(response.status, response.headers, body, truncated=truncated)
 
 
 def _problem(error: Exception, request: ApiRequest, connect_seconds: float, read_seconds: float) -> Problem:
@@ -96,7 +107,7 @@ def _problem(error: Exception, request: ApiRequest, connect_seconds: float, read
         cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
         return failure.tls_failed(request, failure.words_of(cause), in_handshake=True)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return failure.no_connection(request, failure.words_of(error.os_error))
+        return failure.no_connection(request, _why_no_connection(error.os_error))
     if isinstance(error, TimeoutError):
         return failure.no_reply_in_time(request, read_seconds)
     if isinstance(error, aiohttp.TooManyRedirects):
@@ -104,6 +115,13 @@ def _problem(error: Exception, request: ApiRequest, connect_seconds: float, read
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
         return failure.connection_broke(request, words)
     return failure.not_sent(request, words)
+
+
+def _why_no_connection(error: OSError) -> str:
+    """Return the system's words: asyncio puts the address in their place."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return failure.words_of(error)
+    return os.strerror(error.errno)
 
 
 def ssl_context(verify: bool | str | None, cert: str | tuple[str, ...] | None) -> ssl.SSLContext:
@@ -115,6 +133,10 @@ def ssl_context(verify: bool | str | None, cert: str | tuple[str, ...] | None) -
     :raises OSError: if a file cannot be read.
     """
     place = verify if isinstance(verify, str) else None
+    for path in [place, *([cert] if isinstance(cert, str) else cert or [])]:
+        if path and not Path(path).exists():
+            # OpenSSL would not say which.
+            raise FileNotFoundError(f"there is no file {path}")
     context = ssl.create_default_context(
         cafile=place if place and not Path(place).is_dir() else None,
         capath=place if place and Path(place).is_dir() else None,

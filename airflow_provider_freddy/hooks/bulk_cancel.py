@@ -11,7 +11,12 @@ from airflow_provider_freddy.connection import ConnectionSettings
 from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult, cancel_steps
 from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.exceptions import FreddyError, error_for
+from airflow_provider_freddy.exceptions import (
+    FreddyCancelNotConfirmedError,
+    FreddyError,
+    FreddyInvalidRequestError,
+    error_for,
+)
 from airflow_provider_freddy.hooks.costs import say_what_it_costs
 
 T = TypeVar("T")
@@ -43,10 +48,15 @@ class Crowd(Generic[T]):
         self._concurrency = concurrency
         self._workers: set[asyncio.Task[None]] = set()
         self._done: list[tuple[str, T]] = []
+        self._error: BaseException | None = None
         self._news = asyncio.Event()
 
     async def outcomes(self) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield what has come out, in batches, as it comes; nothing more is begun than has been taken."""
+        """
+        Yield what has come out, in batches, as it comes.
+
+        :raises Exception: whatever the ids raise, when all that was begun has come out.
+        """
         try:
             for _ in range(min(_FIRST_WORKERS, self._concurrency)):
                 self._hire()
@@ -56,6 +66,8 @@ class Crowd(Generic[T]):
                 batch, self._done = self._done, []
                 if batch:
                     yield batch
+            if self._error is not None:
+                raise self._error
         finally:
             for worker in self._workers:
                 worker.cancel()
@@ -68,6 +80,8 @@ class Crowd(Generic[T]):
 
     def _dismiss(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
+        if not worker.cancelled():
+            self._error = self._error or worker.exception()
         self._news.set()
 
     async def _work(self) -> None:
@@ -110,12 +124,18 @@ async def cancel_streamed(
     exchange = AsyncExchange(sender)
 
     async def cancel(response_id: str) -> Outcome:
+        if not budget.remaining:
+            return FreddyCancelNotConfirmedError(
+                f"Response {response_id} MAY STILL RUN AND COST MONEY. Not sent: the time for all of them was over."
+            )
         try:
             left = Budget(max(budget.remaining, 0.001))
             steps = cancel_steps(
                 response_id, organization_id=organization_id, budget=left, tell_status=tell_status, verify=verify
             )
             outcome = await exchange.follow(steps, left, response_id)
+        except ValueError as error:
+            return FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.")
         except Exception as error:
             return FreddyError(f"Response {response_id} MAY STILL RUN AND COST MONEY. {type(error).__name__}: {error}")
         return error_for(say_what_it_costs(outcome, response_id)) if isinstance(outcome, Problem) else outcome
@@ -133,7 +153,19 @@ def in_a_loop_of_its_own(batches: AsyncGenerator[list[T], None]) -> Iterator[T]:
 
     :param batches: the generator.
     :return: the items of its batches, one by one.
+    :raises FreddyInvalidRequestError: if an event loop runs already.
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _items(batches)
+    raise FreddyInvalidRequestError(
+        "cancel_responses runs an event loop of its own, and cannot be called where one runs already: call it, and "
+        "take what it yields, in a thread, for example with asyncio.to_thread. Nothing was sent to Freddy."
+    )
+
+
+def _items(batches: AsyncGenerator[list[T], None]) -> Iterator[T]:
     with asyncio.Runner() as runner:
 
         async def next_batch() -> list[T] | None:

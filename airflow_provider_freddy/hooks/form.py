@@ -11,6 +11,11 @@ _AUTH_SCHEME = (
     "Auth scheme",
     f"How the API key is sent: {', '.join(AUTH_SCHEMES)}. Leave empty for {DEFAULT_AUTH_SCHEME}.",
 )
+_LINK_BASE_URL = (
+    "Link base URL",
+    "Where the link 'Freddy response' on a task's page leads: a base URL, or an address with {response_id} and "
+    "{organization_id} in it. Leave empty for the base URL.",
+)
 
 _HIDDEN = ["port", "schema", "login"]
 _LABELS = {
@@ -23,6 +28,7 @@ _PLACEHOLDERS = {
     "password": "ak_...",
     "organization_id": "org_...",
     "auth_scheme": DEFAULT_AUTH_SCHEME,
+    "link_base_url": "https://example.com/responses/{response_id}",
     "extra": '{"timeout": [5, 30]}',
 }
 
@@ -40,6 +46,11 @@ def conn_fields() -> dict[str, Any]:
             "description": _AUTH_SCHEME[1],
             "schema": {"type": ["string", "null"], "enum": [*AUTH_SCHEMES, None], "default": DEFAULT_AUTH_SCHEME},
         },
+        "link_base_url": {
+            "label": _LINK_BASE_URL[0],
+            "description": _LINK_BASE_URL[1],
+            "schema": {"type": ["string", "null"]},
+        },
     }
 
 
@@ -54,9 +65,10 @@ def connection_form_widgets() -> dict[str, Any]:
     from flask_babel import lazy_gettext
     from wtforms import StringField
 
+    fields = {"organization_id": _ORGANIZATION, "auth_scheme": _AUTH_SCHEME, "link_base_url": _LINK_BASE_URL}
     return {
         name: StringField(lazy_gettext(label), widget=BS3TextFieldWidget(), description=description)
-        for name, (label, description) in {"organization_id": _ORGANIZATION, "auth_scheme": _AUTH_SCHEME}.items()
+        for name, (label, description) in fields.items()
     }
 
 

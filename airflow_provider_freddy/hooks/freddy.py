@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import metrics, record
 from airflow_provider_freddy.connection import CONN_TYPE, DEFAULT_CONN_ID, ConnectionSettings, read_connection
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.identifier import check_identifier
@@ -29,6 +29,7 @@ from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
 from airflow_provider_freddy.hooks.exchange import Exchange
 from airflow_provider_freddy.hooks.form import connection_form_widgets, ui_field_behaviour
 from airflow_provider_freddy.hooks.taking_charge import publish, refuse_after_end, take_charge
+from airflow_provider_freddy.hooks.tracking import track
 from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.watchdog import client as watchdog
 
@@ -203,9 +204,32 @@ class FreddyHook(BaseHook):
         )
         if isinstance(answer, Problem):
             raise error_for(warn_of_lost_reply(answer, context))
+        metrics.count(metrics.CREATED)
         if context is not None and not answer.is_final:
             publish(self, context, answer.id, organization)
         return answer
+
+    def track_response(
+        self, response_id: str, *, organization_id: str | None = None, cancel_on_failure: bool = True
+    ) -> None:
+        """
+        Take charge of a response that something else has started, such as the vendor's SDK, in the running task.
+
+        From here on it is treated like one of :meth:`create_response`. Nothing is asked of Freddy, so call it at once:
+        what kills the task before it can be called is not covered.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        :param cancel_on_failure: whether the response ends with a task that does not end well. If not, it is only
+            recorded, for whoever cancels it by name or sweeps the run.
+        :raises FreddyInvalidRequestError: if an argument makes no sense (nothing was sent), or no task runs in this
+            process (the response was cancelled).
+        :raises FreddyTaskKilledError: if the task is at its end; the response was cancelled.
+        :raises Exception: whatever else stands in the way; the response was cancelled, or the error says why it could
+            not be.
+        """
+        _checked(check_identifier, response_id, "response id")
+        track(self, response_id, organization_id, cancel_on_failure)
 
     def get_response(
         self, response_id: str, *, organization_id: str | None = None, budget: float = DEFAULT_BUDGET
@@ -260,6 +284,7 @@ class FreddyHook(BaseHook):
             response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
         )
         outcome = self._exchange.follow(steps, limit, response_id)
+        metrics.count_cancel(outcome, limit.seconds - limit.remaining)
         if isinstance(outcome, Problem):
             raise error_for(say_what_it_costs(outcome, response_id))
         _note_ending(response_id, str(outcome))
@@ -311,6 +336,7 @@ class FreddyHook(BaseHook):
         progress = Progress(self.log)
         for response_id, outcome in outcomes:
             progress.note(outcome)
+            metrics.count_cancel(outcome)
             if isinstance(outcome, CancelResult):
                 _note_ending(response_id, str(outcome))
             yield response_id, outcome

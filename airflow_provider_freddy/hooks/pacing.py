@@ -78,8 +78,8 @@ class LookTimes:
         while True:
             left = self._deadline - time.time() if self._deadline is not None else None
             if left is not None and left <= delay:
-                return left > 0 and await self._client.sleep(self._response_id, left)
-            if await self._client.sleep(self._response_id, delay):
+                return left > 0 and await self._client.sleepers.sleep(self._response_id, left)
+            if await self._client.sleepers.sleep(self._response_id, delay):
                 self._hurry = _FIRST_HURRY
                 return True
             pause = self._client.pace.pause_left(time.monotonic())

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from airflow_provider_freddy import metrics
 from airflow_provider_freddy.core import failure
 from airflow_provider_freddy.core.cancel import CancelResult, cancel_steps
 from airflow_provider_freddy.core.pace import Pace
@@ -21,7 +23,8 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.version_compat import run_in_thread
+from airflow_provider_freddy.hooks.sleepers import Sleepers
+from airflow_provider_freddy.version_compat import run_in_thread, states_of_run
 
 if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
@@ -40,6 +43,8 @@ REPLACED_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class SharedClient:
     """
@@ -51,6 +56,7 @@ class SharedClient:
     def __init__(self, freddy_conn_id: str) -> None:
         self.freddy_conn_id = freddy_conn_id
         self.pace = Pace()
+        self.sleepers = Sleepers()
         self.users = 0
         self._loop = asyncio.get_running_loop()
         self._settings: ConnectionSettings | None = None
@@ -58,8 +64,8 @@ class SharedClient:
         self._opening: asyncio.Task[None] | None = None
         self._looked_up = 0.0
         self._refusal: Exception | None = None
-        self._closing: asyncio.TimerHandle | None = None
-        self._sleepers: dict[str, set[asyncio.Future[None]]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._unused = asyncio.Event()
         # A task that nobody refers to may be collected before its end.
         self._background: set[asyncio.Task[None]] = set()
 
@@ -72,21 +78,28 @@ class SharedClient:
         :param response_id: the response.
         :param organization_id: the organization that owns it; the connection's by default.
         """
-        answer = await self._look_once(response_id, organization_id)
-        if isinstance(answer, Problem) and answer.kind is ProblemKind.CREDENTIALS and await self._renewed():
-            answer = await self._look_once(response_id, organization_id)
-        return answer
 
-    async def _look_once(self, response_id: str, organization_id: str | None) -> ModelResponse | Problem:
-        try:
-            exchange = await self.exchange()
+        async def ask(exchange: AsyncExchange) -> ModelResponse | Problem:
             request = get_response_request(response_id, organization_id=self._organization(organization_id))
+            return await exchange.ask_once(request, Budget(LOOK_SECONDS), response_id=response_id)
+
+        try:
+            return await self._with_valid_key(ask)
         except ValueError as error:
             return failure.not_sent(ApiRequest("GET", RESPONSE_PATH), str(error))
         except Exception as error:
             message = f"Not sent: the Airflow connection {self.freddy_conn_id!r} cannot be used. {error}"
             return Problem(ProblemKind.CREDENTIALS, ApiRequest("GET", RESPONSE_PATH), message)
-        return await exchange.ask_once(request, Budget(LOOK_SECONDS), response_id=response_id)
+
+    async def _with_valid_key(self, ask: Callable[[AsyncExchange], Awaitable[T | Problem]]) -> T | Problem:
+        """Ask, and once more if the key is refused and the connection has another one by now."""
+        exchange = await self.exchange()
+        answer = await ask(exchange)
+        if isinstance(answer, Problem) and answer.kind is ProblemKind.CREDENTIALS:
+            renewed = await self._renewed(exchange)
+            if renewed is not exchange:
+                answer = await ask(renewed)
+        return answer
 
     def _organization(self, organization_id: str | None) -> str:
         """Return the organization that a call is for."""
@@ -108,49 +121,21 @@ class SharedClient:
         :raises Exception: whatever stands in the way of the connection.
         """
         budget = Budget(seconds)
-        exchange = await self.exchange()
-        steps = cancel_steps(
-            response_id,
-            organization_id=self._organization(organization_id),
-            budget=budget,
-            tell_status=False,
-            verify=verify,
-        )
-        outcome = await exchange.follow(steps, budget, response_id)
-        self.wake(response_id)
+
+        async def follow(exchange: AsyncExchange) -> CancelResult | Problem:
+            steps = cancel_steps(
+                response_id,
+                organization_id=self._organization(organization_id),
+                budget=budget,
+                tell_status=False,
+                verify=verify,
+            )
+            return await exchange.follow(steps, budget, response_id)
+
+        outcome = await self._with_valid_key(follow)
+        metrics.count_cancel(outcome, budget.seconds - budget.remaining)
+        self.sleepers.wake(response_id)
         return outcome
-
-    # -- waiting -------------------------------------------------------------------------------------------
-
-    async def sleep(self, response_id: str, seconds: float) -> bool:
-        """
-        Sleep, or less long if somebody in this process cancels the response meanwhile.
-
-        :param response_id: the response.
-        :param seconds: how long.
-        :return: whether the sleep was cut short.
-        """
-        woken: asyncio.Future[None] = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _end_sleep, woken)
-        sleepers = self._sleepers.setdefault(response_id, set())
-        sleepers.add(woken)
-        try:
-            await woken
-        finally:
-            timer.cancel()
-            sleepers.discard(woken)
-            if not sleepers:
-                self._sleepers.pop(response_id, None)
-        return timer.when() > self._loop.time()
-
-    def wake(self, response_id: str) -> None:
-        """
-        Wake everybody who waits for a response.
-
-        :param response_id: the response.
-        """
-        for sleeper in self._sleepers.get(response_id, ()):
-            _end_sleep(sleeper)
 
     # -- the connection ------------------------------------------------------------------------------------
 
@@ -163,7 +148,8 @@ class SharedClient:
         age = time.monotonic() - self._looked_up
         if self._exchange is None:
             if self._refusal is not None and age < SOONEST_RENEWAL:
-                raise self._refusal
+                # Without the places where it was raised before, of which there would be more and more.
+                raise self._refusal.with_traceback(None)
             await self._renew()
         elif age > RENEW_SECONDS:
             # In the background: the old key is most likely as good as the new one.
@@ -173,12 +159,12 @@ class SharedClient:
             raise self._refusal or RuntimeError("The session with Freddy was closed.")
         return self._exchange
 
-    async def _renewed(self) -> bool:
-        """Look the connection up again unless that was just done; tell whether it has changed."""
-        before = self._settings
-        if self._opening is not None or time.monotonic() - self._looked_up >= SOONEST_RENEWAL:
+    async def _renewed(self, refused: AsyncExchange) -> AsyncExchange:
+        """Look the connection up again, unless that was just done; return what is to be used from now on."""
+        just_done = self._opening is None and time.monotonic() - self._looked_up < SOONEST_RENEWAL
+        if self._exchange is refused and not just_done:
             await self._renew_quietly()
-        return self._settings != before
+        return self._exchange or refused
 
     async def _renew_quietly(self) -> None:
         try:
@@ -204,6 +190,9 @@ class SharedClient:
         hook = FreddyHook(self.freddy_conn_id)
         try:
             await run_in_thread(hook.resolve)
+            if self._settings is None:
+                # Not waited for: only a kill or the end of a task needs it.
+                self._keep(asyncio.ensure_future(_wake_airflow(self.freddy_conn_id)))
             if hook.settings != self._settings or self._exchange is None:
                 sender = await AsyncTransport(hook.settings).open()
                 replaced, self._exchange = self._exchange, AsyncExchange(sender, pace=self.pace)
@@ -233,24 +222,30 @@ class SharedClient:
     def enter(self) -> None:
         """Count one user more."""
         self.users += 1
-        if self._closing is not None:
-            self._closing.cancel()
-            self._closing = None
+        if self._keeper is None:
+            self._keeper = asyncio.ensure_future(self._close_when_unused())
 
     def leave(self) -> None:
         """Count one user less; the session is closed a few seconds after the last one."""
         self.users -= 1
-        if not self.users and not self._loop.is_closed():
-            self._closing = self._loop.call_later(LINGER_SECONDS, self._close_unused)
+        if not self.users:
+            self._unused.set()
 
-    def _close_unused(self) -> None:
-        if self.users:
-            return
-        if _clients.get(self._loop, {}).get(self.freddy_conn_id) is self:
-            del _clients[self._loop][self.freddy_conn_id]
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            self._keep(asyncio.ensure_future(exchange.sender.close()))
+    async def _close_when_unused(self) -> None:
+        """Wait until nobody is left, and close; a task, because the end of an event loop cancels tasks, not timers."""
+        try:
+            while self.users:
+                self._unused.clear()
+                await self._unused.wait()
+                await asyncio.sleep(LINGER_SECONDS)
+        finally:
+            if _clients.get(self._loop, {}).get(self.freddy_conn_id) is self:
+                del _clients[self._loop][self.freddy_conn_id]
+            if self._opening is not None:
+                await asyncio.wait({self._opening})
+            exchange, self._exchange = self._exchange, None
+            if exchange is not None:
+                await exchange.sender.close()
 
 
 _clients: dict[asyncio.AbstractEventLoop, dict[str, SharedClient]] = {}
@@ -279,9 +274,16 @@ async def shared_client(freddy_conn_id: str) -> AsyncGenerator[SharedClient, Non
         client.leave()
 
 
-def _end_sleep(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
+async def _wake_airflow(freddy_conn_id: str) -> None:
+    """
+    Ask a fresh triggerer its first question before one is urgent.
+
+    Airflow builds what answers it only then, which takes 4 to 20 s (3.3.2). The look-up of a connection is such a
+    question, unless it is found in the environment.
+    """
+    if f"AIRFLOW_CONN_{freddy_conn_id.upper()}" in os.environ:
+        with suppress(Exception):
+            await run_in_thread(lambda: states_of_run("none", "none"))
 
 
 async def _close_later(exchange: AsyncExchange) -> None:

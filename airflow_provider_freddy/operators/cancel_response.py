@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
@@ -21,7 +21,11 @@ from airflow_provider_freddy.exceptions import (
     error_class,
 )
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.version_compat import can_end_in_triggerer
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
 
 # More than these are told in one line only.
 _LINES = 100
@@ -50,6 +54,7 @@ class CancelResponseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#f8e4e4"
 
     #: Stands for every response that the run has recorded. Not ``None``: that is what an XCom which nobody pushed
@@ -59,7 +64,7 @@ class CancelResponseOperator(BaseOperator):
     def __init__(
         self,
         *,
-        response_id: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] = EVERY_RESPONSE_OF_RUN,
+        response_id: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | XComArg = EVERY_RESPONSE_OF_RUN,
         organization_id: str | None = None,
         freddy_conn_id: str = DEFAULT_CONN_ID,
         ignore_missing: bool = False,
@@ -91,8 +96,11 @@ class CancelResponseOperator(BaseOperator):
         """
         targets = self._targets(context)
         if self.wait_until_cancelled and self.deferrable and targets:
+            _push_link(context, targets)
             self._defer(targets)
-        return self._sum_up(context, self._cancel(targets), len(targets))
+        outcomes = self._cancel(targets)
+        _push_link(context, targets)
+        return self._sum_up(context, outcomes, [target.response_id for target in targets])
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, dict[str, Any]]:
         """
@@ -107,7 +115,7 @@ class CancelResponseOperator(BaseOperator):
         if not isinstance(outcomes, Mapping) or not all(isinstance(one, Mapping) for one in outcomes.values()):
             raise FreddyError("The trigger has sent no outcomes: whether the responses still run is not known.")
         read = ((name, _read_outcome(outcome)) for name, outcome in outcomes.items())
-        return self._sum_up(context, read, len(outcomes))
+        return self._sum_up(context, read, list(outcomes))
 
     def _cancel(self, targets: Sequence[CancelTarget]) -> Iterable[tuple[str, CancelResult | Exception]]:
         hook = targets[0].hook if targets else None
@@ -127,8 +135,10 @@ class CancelResponseOperator(BaseOperator):
         self,
         context: Context,
         outcomes: Iterable[tuple[str, CancelResult | Exception | Mapping[str, Any]]],
-        number: int,
+        order: Sequence[str],
     ) -> dict[str, dict[str, Any]]:
+        """Return the outcomes in the order of the ids, whatever order they came in."""
+        number = len(order)
         results: dict[str, dict[str, Any]] = {}
         errors: dict[str, Exception] = {}
         for response_id, outcome in outcomes:
@@ -140,6 +150,7 @@ class CancelResponseOperator(BaseOperator):
                 results[response_id] = outcome.as_dict() if isinstance(outcome, CancelResult) else dict(outcome)
                 if number <= _LINES:
                     self.log.info("Freddy response %s: %s", response_id, results[response_id]["outcome"])
+        results = {response_id: results[response_id] for response_id in order if response_id in results}
         if errors:
             context["ti"].xcom_push(key="outcomes", value=results)
             raise _all_in_one(errors, number)
@@ -171,6 +182,12 @@ def _read_outcome(outcome: Mapping[str, Any]) -> Mapping[str, Any] | FreddyError
     if isinstance(outcome.get("outcome"), str):
         return outcome
     return error_class(outcome.get("kind"))(str(outcome.get("error")))
+
+
+def _push_link(context: Context, targets: Sequence[CancelTarget]) -> None:
+    """Link the task's page to its response, where it is one."""
+    if len(targets) == 1:
+        push_link(context, targets[0].hook, targets[0].response_id, targets[0].organization_id)
 
 
 def _targets_of_run(context: Context) -> list[CancelTarget]:

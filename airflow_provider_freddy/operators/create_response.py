@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskDeferred, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, TaskDeferred, conf
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
 from airflow_provider_freddy.connection import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.reply import ModelResponse
@@ -27,7 +27,9 @@ from airflow_provider_freddy.exceptions import (
     FreddyResponseEndedError,
     FreddyTaskKilledError,
 )
+from airflow_provider_freddy.hooks.earlier_tries import take_over
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import Poller
 from airflow_provider_freddy.record import TaskTry
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, state_of_running_task
@@ -57,6 +59,10 @@ class CreateResponseOperator(BaseOperator):
         by default.
     :param poll_interval: ``adaptive`` (default: soon at first, then rarer), ``thrifty``, or seconds between two looks.
     :param tolerated_failures: how many looks in a row may fail, 5 by default.
+    :param on_retry: what becomes of a response that still runs when its task fails with a retry left: ``cancel``
+        (default), or ``resume``: the next try waits for it and does not pay for a second one (Airflow 3.3+). After a
+        clear, a kill or ``execution_timeout`` it is cancelled in any case. Between the tries nothing of the task runs
+        that could cancel it: see what the guarantees say of it.
     :param end_in_triggerer: whether a deferred task whose response has completed may end in the triggerer, without a
         worker (Airflow 3.3+); on by default. A task with outlets or with a success callback resumes in a worker
         anyhow, and so does one that fails. So does it where a listener of a plugin may
@@ -65,6 +71,7 @@ class CreateResponseOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("inputs", "model", "organization_id", "freddy_conn_id", "parameters")
     template_fields_renderers = {"inputs": "json", "parameters": "json"}  # ruff: ignore[mutable-class-default]
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e8e4f8"
 
     def __init__(
@@ -79,6 +86,7 @@ class CreateResponseOperator(BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
+        on_retry: Literal["cancel", "resume"] = "cancel",
         end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -93,6 +101,9 @@ class CreateResponseOperator(BaseOperator):
         schedule_for(poll_interval)
         self.poll_interval = poll_interval
         self.tolerated_failures = tolerated_failures
+        if on_retry not in {"cancel", "resume"}:
+            raise ValueError(f"on_retry must be 'cancel' or 'resume', not {on_retry!r}.")
+        self.on_retry = on_retry
         self.end_in_triggerer = end_in_triggerer
         self._this_try: TaskTry | None = None
         self._killed = False
@@ -113,11 +124,12 @@ class CreateResponseOperator(BaseOperator):
         _check_parameters(self.parameters)
         hook = FreddyHook(self.freddy_conn_id)
         try:
-            response = hook.create_response(
+            response = self._taken_over(hook, context) or hook.create_response(
                 self.inputs, model=self.model, organization_id=self.organization_id, **(self.parameters or {})
             )
             self._raise_if_killed()
             context["ti"].xcom_push(key="response_id", value=response.id)
+            push_link(context, hook, response.id, self.organization_id)
             if not self.wait_for_completion:
                 return response.as_dict()
             if self.deferrable and not response.is_final:
@@ -125,8 +137,9 @@ class CreateResponseOperator(BaseOperator):
             response = self._wait(hook, response)
         except TaskDeferred:
             raise
-        except BaseException:
-            cancel_started(this_try, FAILURE_BUDGET)
+        except BaseException as error:
+            if not self._left_to_retry(context, error):
+                cancel_started(this_try, FAILURE_BUDGET)
             raise
         return self._finish(context, response)
 
@@ -161,8 +174,9 @@ class CreateResponseOperator(BaseOperator):
         take_up(context, (next_kwargs or {}).get("event"))
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except BaseException:
-            cancel_started(this_try, FAILURE_BUDGET)
+        except BaseException as error:
+            if not self._left_to_retry(context, error):
+                cancel_started(this_try, FAILURE_BUDGET)
             raise
 
     def on_kill(self) -> None:
@@ -178,6 +192,25 @@ class CreateResponseOperator(BaseOperator):
             record.close(self._this_try)
         if self._waiting:
             self._raise_if_killed()
+
+    def _taken_over(self, hook: FreddyHook, context: Context) -> ModelResponse | None:
+        return take_over(hook, context) if self.on_retry == "resume" and self.wait_for_completion else None
+
+    def _left_to_retry(self, context: Context, error: BaseException) -> bool:
+        """Leave the response to the next try; if there is none, the failure callback cancels it after all."""
+        ends_it = self._killed or not isinstance(error, Exception) or isinstance(error, AirflowFailException)
+        if self.on_retry != "resume" or ends_it:
+            return False
+        this_try = TaskTry.of(context)
+        running = [entry for entry in record.started_by(this_try) if entry.ending is None]
+        try:
+            if len(running) != 1 or not stored_record.keep_for_retry(context, running[0].record.response_id):
+                return False
+        except Exception as store_error:
+            self.log.warning("The response cannot be left to the next try: %r", store_error)
+            return False
+        record.keep(this_try, running[0].record.response_id)
+        return True
 
     def _raise_if_killed(self) -> None:
         if self._killed:
@@ -200,6 +233,7 @@ class CreateResponseOperator(BaseOperator):
             started_at=time.time(),
             deadline=until,
             cancel=True,
+            keep_when_given_up=self.on_retry == "resume",
             end_task_on=[COMPLETED] if from_trigger else [],
             xcoms=["status", "usage", *(["return_value"] if self.do_xcom_push else [])],
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -25,8 +26,12 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES
 from airflow_provider_freddy.deferral import backstop, deadline, raise_if_early, read_event
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
 from airflow_provider_freddy.polling import Poller
-from airflow_provider_freddy.version_compat import can_end_in_triggerer, task_state_store
+from airflow_provider_freddy.version_compat import can_end_in_triggerer, can_start_in_triggerer, task_state_store
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
 
 OnOtherEnd = Literal["fail", "skip", "succeed"]
 _ON_OTHER_END = ("fail", "skip", "succeed")
@@ -54,6 +59,9 @@ class ResponseStatusSensor(BaseSensorOperator):
         by default.
     :param poll_interval: how often a deferred sensor looks: ``adaptive`` (default: soon at first, then rarer),
         ``thrifty``, or seconds. In poke and reschedule mode it is ``poke_interval``.
+    :param start_in_triggerer: whether a deferred sensor may start in the triggerer, without a worker (Airflow 3.3+); on
+        by default. It does if its templates use only what a triggerer has at hand, ``params`` and ``dag_run`` for
+        example: an XCom has to be read in a worker, and so has one with an ``execution_timeout`` to start there.
     :param end_in_triggerer: whether a deferred sensor that has seen what it waits for may end in the triggerer,
         without a worker (Airflow 3.3+); on by default. A sensor with outlets or with a success callback resumes in a
         worker anyhow, and so does one that fails. So does it where a listener of a plugin may
@@ -61,12 +69,13 @@ class ResponseStatusSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("response_id", "organization_id", "freddy_conn_id")
+    operator_extra_links = (FreddyResponseLink(),)
     ui_color = "#e4f0f8"
 
     def __init__(
         self,
         *,
-        response_id: str | Mapping[str, Any],
+        response_id: str | Mapping[str, Any] | XComArg,
         status: str | Iterable[str] = COMPLETED,
         organization_id: str | None = None,
         freddy_conn_id: str = DEFAULT_CONN_ID,
@@ -74,6 +83,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
+        start_in_triggerer: bool = True,
         end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -91,6 +101,8 @@ class ResponseStatusSensor(BaseSensorOperator):
         self.poll_interval = poll_interval
         self.end_in_triggerer = end_in_triggerer
         self._poller: Poller | None = None
+        if deferrable and start_in_triggerer:
+            self._start_in_triggerer()
 
     def execute(self, context: Context) -> Any:
         """
@@ -107,26 +119,42 @@ class ResponseStatusSensor(BaseSensorOperator):
 
         ends = [self.timeout, self.execution_timeout.total_seconds() if self.execution_timeout else self.timeout]
         until = deadline(min(ends))
-        from_trigger = self.end_in_triggerer and can_end_in_triggerer(
-            self, ResponseStatusSensor, ResponseCancelledSensor
-        )
-        trigger = ResponseTrigger(
-            response_id=self._checked_response_id(),
-            organization_id=self.organization_id,
-            freddy_conn_id=self.freddy_conn_id,
-            wanted=self.status,
-            poll_interval=self.poll_interval,
-            tolerated_failures=self.tolerated_failures,
-            deadline=until,
-            end_task_on=self._good_ends() if from_trigger else [],
-            xcoms=["return_value"] if self.do_xcom_push else [],
-        )
+        response_id = self._checked_response_id()
+        push_link(context, self._hook(), response_id, self.organization_id)
+        arguments = {**self._trigger_arguments(), "response_id": response_id, "deadline": until}
+        trigger = ResponseTrigger(**arguments)
         return self.defer(
             trigger=trigger,
             method_name="execute_complete",
             kwargs={"timed_out": ends[0] <= ends[1]},
             timeout=backstop(until),
         )
+
+    def _start_in_triggerer(self) -> None:
+        if not can_start_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor):
+            return
+        from airflow.triggers.base import StartTriggerArgs
+
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="airflow_provider_freddy.triggers.freddy.ResponseTrigger",
+            trigger_kwargs=self._trigger_arguments(),
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        ends_here = self.end_in_triggerer and can_end_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor)
+        return {
+            "response_id": self.response_id,
+            "organization_id": self.organization_id,
+            "freddy_conn_id": self.freddy_conn_id,
+            "wanted": self.status,
+            "poll_interval": self.poll_interval,
+            "tolerated_failures": self.tolerated_failures,
+            "end_task_on": self._good_ends() if ends_here else [],
+            "xcoms": ["return_value"] if self.do_xcom_push else [],
+        }
 
     def execute_complete(self, context: Context, event: Any = None, timed_out: bool = True) -> Any:
         """
@@ -169,6 +197,8 @@ class ResponseStatusSensor(BaseSensorOperator):
         response = self._look(context)
         if response is None:
             return False
+        if self._poller is not None:
+            push_link(context, self._poller.hook, response.id, self.organization_id)
         if response.status in self.status:
             return PokeReturnValue(is_done=True, xcom_value=response.as_dict())
         if not response.is_final:
@@ -227,7 +257,7 @@ class ResponseCancelledSensor(ResponseStatusSensor):
     :param kwargs: everything else as in :class:`ResponseStatusSensor`, but for ``status``.
     """
 
-    def __init__(self, *, response_id: str | Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, response_id: str | Mapping[str, Any] | XComArg, **kwargs: Any) -> None:
         if "status" in kwargs:
             raise ValueError("ResponseCancelledSensor waits for 'cancelled'; ResponseStatusSensor takes a status.")
         super().__init__(response_id=response_id, status=CANCELLED, **kwargs)

@@ -72,12 +72,20 @@ class CancelResponsesTrigger(BaseTrigger):
                 outcomes.update(batch)
         failed = any("error" in outcome for outcome in outcomes.values())
         self.log.info("%d Freddy responses cancelled or ended%s.", len(outcomes), ", some NOT" if failed else "")
-        if self.end_task and not failed:
-            if self.push_outcomes:
-                await push_xcom_from_trigger(self.task_instance, "return_value", outcomes)
+        if self.end_task and not failed and await self._pushed(outcomes):
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent({"outcomes": outcomes})  # type: ignore[no-untyped-call]
+
+    async def _pushed(self, outcomes: dict[str, dict[str, Any]]) -> bool:
+        """Push what the task would have returned, if that is wanted; if it does not work, the task has to."""
+        try:
+            if self.push_outcomes:
+                await push_xcom_from_trigger(self.task_instance, "return_value", outcomes)
+        except Exception as error:
+            self.log.warning("The task resumes in a worker, its XCom could not be pushed from here: %r", error)
+            return False
+        return True
 
     async def _cancel(self, client: SharedClient, response_id: str, organization_id: str | None) -> dict[str, Any]:
         left = max(1.0, self.deadline - time.time()) if self.deadline is not None else 60.0

@@ -19,11 +19,14 @@ from airflow_provider_freddy.core.wait import DEFAULT_TOLERATED_FAILURES, PASSIN
 from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, push_xcom_from_trigger
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
 
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
 #: what is shielded from that goes on.
 KILL_SECONDS = 20.0
+#: Seconds to ask Airflow whether the task is gone. A triggerer puts all such questions through one channel, some
+#: hundred a second, and all its tasks may move at once: who waits for too short a time cancels what lives on.
+ASK_SECONDS = 30.0
 #: Seconds for the cancel at the deadline, or when the wait is given up.
 CANCEL_SECONDS = 30.0
 
@@ -47,6 +50,7 @@ class ResponseTrigger(BaseTrigger):
     :param deadline: when the wait is over whatever the response does, seconds since 1970; never by default.
     :param cancel: whether the response belongs to the task, so that it is cancelled at the deadline, when the wait is
         given up, and when the task is killed.
+    :param keep_when_given_up: whether it is kept all the same when the wait is given up: a retry may take it over.
     :param end_task_on: the statuses with which the trigger ends the task successfully by itself; with all others
         the task resumes in a worker.
     :param xcoms: what it then pushes: ``return_value``, ``status``, ``usage``.
@@ -63,6 +67,7 @@ class ResponseTrigger(BaseTrigger):
         started_at: float | None = None,
         deadline: float | None = None,
         cancel: bool = False,
+        keep_when_given_up: bool = False,
         end_task_on: Sequence[str] = (),
         xcoms: Sequence[str] = (),
     ) -> None:
@@ -76,6 +81,7 @@ class ResponseTrigger(BaseTrigger):
         self.started_at = started_at
         self.deadline = deadline
         self.cancel = cancel
+        self.keep_when_given_up = keep_when_given_up
         self.end_task_on = list(end_task_on)
         self.xcoms = list(xcoms)
 
@@ -83,7 +89,7 @@ class ResponseTrigger(BaseTrigger):
         """Return class and arguments, from which any triggerer builds the trigger anew."""
         names = (
             "response_id", "organization_id", "freddy_conn_id", "wanted", "poll_interval", "tolerated_failures",
-            "started_at", "deadline", "cancel", "end_task_on", "xcoms",
+            "started_at", "deadline", "cancel", "keep_when_given_up", "end_task_on", "xcoms",
         )  # fmt: skip
         return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {name: getattr(self, name) for name in names}
 
@@ -104,6 +110,13 @@ class ResponseTrigger(BaseTrigger):
 
     # -- the wait ------------------------------------------------------------------------------------------
 
+    def _deadline(self) -> float | None:
+        """Return the deadline; a task that starts in the triggerer has only Airflow's own, which Airflow sets here."""
+        if self.deadline is not None:
+            return self.deadline
+        limit = getattr(self, "timeout_after", None)
+        return limit.timestamp() if limit is not None else None
+
     async def _wait(self, client: SharedClient) -> tuple[WaitEnd, ModelResponse | None]:
         wait = StatusWait(
             self.response_id,
@@ -112,40 +125,56 @@ class ResponseTrigger(BaseTrigger):
             tolerated_failures=self.tolerated_failures,
             passing=_PASSING,
         )
-        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self.deadline)
+        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self._deadline())
         while await times.until_next(wait):
-            answer = await client.look(self.response_id, self.organization_id)
-            times.note(answer)
-            verdict = wait.judge(answer)
+            verdict = wait.judge(await self._look(client, times))
             if isinstance(verdict, ModelResponse):
-                return WaitEnd(EndReason.STATUS, self.response_id, _outline(verdict), settled=verdict.is_final), verdict
+                return self._reached(verdict), verdict
             if verdict is not None:
                 why = f"The status of response {self.response_id} could not be told any more: Freddy {verdict}"
-                return await self._end_early(client, EndReason.GAVE_UP, why, verdict.kind), None
-        why = f"The time for response {self.response_id} is over."
-        end = await self._end_early(client, EndReason.DEADLINE, why)
-        if end.settled and not end.message:
-            # It had ended by itself at the last moment.
-            answer = await client.look(self.response_id, self.organization_id)
-            if isinstance(answer, ModelResponse) and answer.is_final:
-                return WaitEnd(EndReason.STATUS, self.response_id, _outline(answer), settled=True), answer
-        return end, None
+                ends_it = self.cancel and not self.keep_when_given_up
+                outcome = await self._cancel(client, CANCEL_SECONDS) if ends_it else None
+                return self._ended_early(EndReason.GAVE_UP, why, outcome, verdict.kind), None
+        return await self._at_deadline(client, wait)
 
-    async def _end_early(
-        self, client: SharedClient, reason: EndReason, why: str, kind: ProblemKind | None = None
+    async def _look(self, client: SharedClient, times: LookTimes) -> ModelResponse | Problem:
+        # Not a part of the loop, which would hold the last answer for as long as it sleeps.
+        answer = await client.look(self.response_id, self.organization_id)
+        times.note(answer)
+        return answer
+
+    async def _at_deadline(self, client: SharedClient, wait: StatusWait) -> tuple[WaitEnd, ModelResponse | None]:
+        outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
+        if outcome is None or (isinstance(outcome, CancelResult) and outcome.outcome is CancelOutcome.ALREADY_FINAL):
+            # It may have ended at the last moment, or while no triggerer was there: then it has ended in time.
+            answer = await client.look(self.response_id, self.organization_id)
+            if isinstance(answer, ModelResponse) and wait.judge(answer) is not None:
+                return self._reached(answer), answer
+        why = f"The time for response {self.response_id} is over."
+        return self._ended_early(EndReason.DEADLINE, why, outcome), None
+
+    def _reached(self, response: ModelResponse) -> WaitEnd:
+        return WaitEnd(EndReason.STATUS, self.response_id, _outline(response), settled=response.is_final)
+
+    def _ended_early(
+        self,
+        reason: EndReason,
+        why: str,
+        outcome: CancelResult | Problem | Exception | None,
+        kind: ProblemKind | None = None,
     ) -> WaitEnd:
-        """End the wait, and the response if it belongs to the task; say what became of it."""
-        if not self.cancel:
-            return WaitEnd(reason, self.response_id, message=f"{why} It was left alone.", kind=kind)
-        outcome = await self._cancel(client, CANCEL_SECONDS)
-        if isinstance(outcome, CancelResult):
-            by_itself = reason is EndReason.DEADLINE and outcome.outcome is CancelOutcome.ALREADY_FINAL
-            message = "" if by_itself else f"{why} {outcome}."
-            return WaitEnd(reason, self.response_id, message=message, settled=True, kind=kind)
-        return WaitEnd(reason, self.response_id, message=f"{why} IT MAY STILL RUN AND COST MONEY. {outcome}", kind=kind)
+        """Say what became of the response: ``None`` if it does not belong to the task, and was not cancelled."""
+        if outcome is None:
+            what = "It was left alone."
+        elif isinstance(outcome, CancelResult):
+            what = f"{outcome}."
+        else:
+            what = f"IT MAY STILL RUN AND COST MONEY. {outcome}"
+        settled = isinstance(outcome, CancelResult)
+        return WaitEnd(reason, self.response_id, message=f"{why} {what}", settled=settled, kind=kind)
 
     async def _event(self, end: WaitEnd, response: ModelResponse | None) -> TriggerEvent:
-        if response is not None and response.status in self.end_task_on:
+        if response is not None and response.status in self.end_task_on and not await asyncio.to_thread(has_listeners):
             values = {
                 "return_value": response.as_dict(),
                 "status": response.status,
@@ -172,7 +201,7 @@ class ResponseTrigger(BaseTrigger):
         if not self.cancel or self.task_instance is None:
             return
         work = asyncio.ensure_future(self._cancel_if_gone(keep_on_doubt))
-        end = time.monotonic() + KILL_SECONDS + 5
+        end = time.monotonic() + ASK_SECONDS + KILL_SECONDS + 5
         while not work.done() and time.monotonic() < end:
             try:
                 await asyncio.wait({work}, timeout=end - time.monotonic())
@@ -181,7 +210,7 @@ class ResponseTrigger(BaseTrigger):
 
     async def _cancel_if_gone(self, keep_on_doubt: bool) -> None:
         try:
-            if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), KILL_SECONDS / 2):
+            if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), ASK_SECONDS):
                 self.log.info("The wait for response %s moves to another triggerer.", self.response_id)
                 return
         except Exception as error:

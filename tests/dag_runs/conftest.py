@@ -16,6 +16,7 @@ from tests.airflow_versions import create_database, dag_bag, log_of_run, run_in_
 class RunResult:
     """What became of a run."""
 
+    run_id: str
     state: str
     tasks: dict[str, str]
     log: str
@@ -50,6 +51,6 @@ def run_dag(
             for ti in dag_run.get_task_instances()
         }
         xcoms = stored_xcoms(dag_id, dag_run.run_id)
-        return RunResult(str(dag_run.state), tasks, log_of_run(out + err, caplog.text), xcoms)
+        return RunResult(dag_run.run_id, str(dag_run.state), tasks, log_of_run(out + err, caplog.text), xcoms)
 
     return run

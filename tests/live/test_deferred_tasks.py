@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
 
@@ -40,6 +42,21 @@ def test_a_deferred_task_whose_response_completes_succeeds(start: Callable, dag_
     # What the model wrote is in no log.
     assert str(xcoms["return_value"]["output"]) not in log
     assert ("Freddy GET" in log) == resumes
+
+
+@pytest.mark.parametrize("dag_id", ["deferred", "deferred_resumes"])
+def test_the_page_of_a_deferred_task_links_to_its_response(start: Callable, dag_id: str) -> None:
+    run = start(dag_id, duration=3)
+
+    def links() -> dict[str, str | None]:
+        return run.airflow.extra_links(dag_id, run.run_id, "ask")
+
+    deferred(run)
+    (response,) = run.responses()
+    link = f"{run.freddy.url}/v1/model/response/{response.id}?organizationId=org_fake"
+    assert links() == {"Freddy response": link}
+    assert run.wait_for_end() == "success"
+    assert links() == {"Freddy response": link}
 
 
 def test_a_deferred_task_whose_response_fails_fails_with_its_error(start: Callable) -> None:
@@ -157,3 +174,18 @@ def test_a_cancel_is_waited_for_in_the_triggerer(start: Callable) -> None:
     (response,) = run.responses()
     assert run.airflow.xcoms(run.dag_id, run.run_id, "cancel")["return_value"][response.id]["outcome"] == "cancelled"
     assert run.airflow.xcoms(run.dag_id, run.run_id, "wait")["return_value"]["status"] == "cancelled"
+
+
+def test_a_sensor_whose_id_is_at_hand_starts_in_the_triggerer(start: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_on = start("operator_hands_on").wait_for_response()
+    run = start("watched_from_the_start", response_id=handed_on.id)
+    # Nobody cancels it within the 6 s of this sensor.
+    run.airflow.wait_for_task(run.dag_id, run.run_id, "wait_in_vain", state="failed")
+    assert "AirflowSensorTimeout" in run.airflow.task_log(run.dag_id, run.run_id, "wait_in_vain")
+    assert run.task_state("wait") == "deferred"
+    monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", run.freddy.connection_json())
+    FreddyHook().cancel_response(handed_on.id)
+    assert run.wait_for_end() == "failed"
+    log = run.airflow.task_log(run.dag_id, run.run_id, "wait")
+    assert f"Response {handed_on.id} is cancelled" in log
+    assert "can never be 'completed' any more" in log

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import requests
 
 from tests.airflow_versions import AIRFLOW, LOST_WORKER_SECONDS, not_on_airflow
 
@@ -142,6 +143,39 @@ def test_a_teardown_cancels_what_the_run_has_started(start: Callable) -> None:
     assert run.wait_for_end() == "failed"
     assert len(run.responses()) == 1
     assert run.left_running() == []
+
+
+def test_a_tracked_response_ends_with_a_task_that_fails(start: Callable) -> None:
+    run = start("tracked", how="raise")
+    assert run.wait_for_end() == "failed"
+    assert [response.status for response in run.responses()] == ["cancelled"]
+
+
+@pytest.mark.parametrize("deed", ["kill", "mark"])
+def test_a_tracked_response_ends_with_a_task_that_is_killed_or_marked(start: Callable, deed: str) -> None:
+    run = start("tracked")
+    response = run.wait_for_response()
+    run.freddy.wait_for(lambda: "freddy_responses" in run.airflow.xcoms(run.dag_id, run.run_id, "ask"), 30)
+    if deed == "kill":
+        processes = run.airflow.task_processes(run.dag_id, run.run_id, "ask")
+        run.airflow.kill_pid(processes.task_pid, signal.SIGKILL)
+    else:
+        run.airflow.mark(run.dag_id, run.run_id, "ask", "failed")
+    run.wait_until_cancelled(response.id, timeout=30)
+    assert run.wait_for_end() == "failed"
+    assert run.left_running() == []
+
+
+def test_a_missed_deadline_cancels_in_the_triggerer(start: Callable, freddy) -> None:
+    reply = requests.post(
+        f"{freddy.url}/v1/model/response",
+        headers={"X-API-Key": freddy.api_key},
+        json={"organization_id": "org_fake", "inputs": [{"role": "user", "content": "hello"}], "background": True},
+        timeout=30,
+    )
+    response_id = reply.json()["id"]
+    run = start("late", response_id=response_id)
+    run.wait_until_cancelled(response_id, timeout=60)
 
 
 def test_the_key_is_in_no_log(airflow, freddy) -> None:

@@ -196,6 +196,17 @@ def test_an_unknown_auth_scheme_is_refused(scheme):
     assert "bearer, x-api-key, api-key" in refused(extra={"auth_scheme": scheme})
 
 
+def test_links_lead_to_the_api_unless_the_connection_says_where():
+    assert settings().link("r", "o") == f"{DEFAULT_BASE_URL}/v1/model/response/r?organizationId=o"
+    elsewhere = settings(extra={"link_base_url": " https://example.com/{response_id} "})
+    assert elsewhere.link("r", "o") == "https://example.com/r"
+    assert settings(extra={"link_base_url": ""}).link_base_url is None
+
+
+def test_a_link_that_cannot_be_opened_is_refused():
+    assert "link_base_url" in refused(extra={"link_base_url": "example.com"})
+
+
 @pytest.mark.parametrize("prefix", ["", "extra__freddy__"])
 def test_the_fields_of_old_forms_are_read_too(prefix):
     found = settings(extra={f"{prefix}organization_id": " org_1 ", f"{prefix}auth_scheme": "api-key"})

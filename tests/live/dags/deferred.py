@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
 from airflow_provider_freddy.sensors.freddy import ResponseCancelledSensor, ResponseStatusSensor
 
@@ -74,3 +75,26 @@ with DAG("watched_and_cancelled", schedule=None):
     begin >> CancelResponseOperator(
         task_id="cancel", response_id=begin.output, wait_until_cancelled=True, deferrable=True
     )
+
+with DAG("watched_from_the_start", schedule=None):
+    ResponseStatusSensor(
+        task_id="wait", response_id="{{ dag_run.conf['response_id'] }}", deferrable=True, poll_interval=0.5
+    )
+    ResponseCancelledSensor(
+        task_id="wait_in_vain",
+        response_id="{{ dag_run.conf['response_id'] }}",
+        deferrable=True,
+        poll_interval=0.5,
+        timeout=6,
+        retries=1,
+        retry_delay=timedelta(0),
+    )
+
+for style, is_deferrable in (("operator", False), ("deferrable", True)):
+    with DAG(f"{style}_resumes", schedule=None, default_args={"on_retry_callback": cancel_response_on_failure}):
+        CreateResponseOperator(
+            **{**ASK, "deferrable": is_deferrable},
+            on_retry="resume",
+            retries=1,
+            retry_delay=timedelta(0),
+        )

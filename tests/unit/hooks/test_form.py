@@ -28,7 +28,7 @@ def test_the_form_shows_where_key_and_base_url_belong():
 
 def test_the_custom_fields_are_those_that_a_connection_reads():
     fields = conn_fields()
-    assert set(fields) == {"organization_id", "auth_scheme"}
+    assert set(fields) == {"organization_id", "auth_scheme", "link_base_url"}
     schema = fields["auth_scheme"]["schema"]
     assert set(AUTH_SCHEMES) < set(schema["enum"])
     assert schema["default"] == DEFAULT_AUTH_SCHEME

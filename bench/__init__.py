@@ -1,0 +1,1 @@
+"""Measures this provider beside its peers; ``make bench`` runs it."""

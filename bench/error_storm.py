@@ -1,0 +1,37 @@
+"""
+What triggers do to an API that answers with an error to everybody.
+
+100 triggers that are to poll every 5 s, so 20 polls/s while all is well; counted from their start, over the 5 s with
+the most requests. A trigger that gives up and hands the error to its task is no storm.
+"""
+
+from __future__ import annotations
+
+from bench.options import Options
+from bench.report import Goal, Row
+from bench.wait_scale import OURS, PEERS, PERIOD, sample
+
+TITLE = "An API that answers with errors"
+STATUSES = (429, 401, 500)
+
+
+def measure(options: Options) -> list[Row]:
+    """
+    Let every peer run into every status.
+
+    :param options: rounds, and whether few triggers will do.
+    """
+    from bench.waiting import available
+
+    count = 20 if options.quick else 100
+    window = 2.0 if options.quick else 10.0
+    rows = []
+    for status in STATUSES:
+        samples: dict[str, list[float]] = {}
+        for _ in range(min(options.rounds, 3)):
+            for case in available([OURS, *PEERS]):
+                samples.setdefault(case, []).append(sample(case, count, f"s{status}", window)["rush"])
+        mine = samples.pop(OURS)
+        what = f"requests/s to an API that answers {status}, {count / PERIOD:.0f} asked"
+        rows.append(Row(what, mine, samples, [Goal(at_most=count / PERIOD)]))
+    return rows

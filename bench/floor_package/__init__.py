@@ -1,0 +1,1 @@
+"""An empty provider: what no provider can import in less time than."""

@@ -1,0 +1,130 @@
+"""When to look the next time."""
+
+from __future__ import annotations
+
+import math
+import random
+from statistics import NormalDist
+
+import pytest
+
+from airflow_provider_freddy.core.schedule import ADAPTIVE, JITTER, THRIFTY, schedule_for
+
+AGES = [0, 0.5, 1, 5, 20, 60, 300, 3600, 10**6]
+every_schedule = pytest.mark.parametrize(
+    "schedule", [ADAPTIVE, THRIFTY, schedule_for(5)], ids=["adaptive", "thrifty", "fixed"]
+)
+
+
+@every_schedule
+def test_the_interval_grows_with_the_age_and_keeps_its_limits(schedule):
+    intervals = [schedule.interval(age) for age in AGES]
+    assert intervals == sorted(intervals)
+    assert all(schedule.shortest <= interval <= schedule.longest for interval in intervals)
+
+
+def test_the_interval_grows_with_the_square_root_of_the_age():
+    assert ADAPTIVE.interval(400) == pytest.approx(2 * ADAPTIVE.interval(100))
+
+
+@every_schedule
+@pytest.mark.parametrize("age", [-5.0, 0.0])
+def test_a_clock_that_is_behind_does_no_harm(schedule, age):
+    assert schedule.interval(age) == schedule.shortest
+    assert schedule.first_delay(age) > 0
+    assert schedule.next_delay(age) > 0
+
+
+@every_schedule
+def test_a_thousand_waits_do_not_beat_in_step(schedule):
+    for age in AGES:
+        delays = {schedule.next_delay(age) for _ in range(100)}
+        assert len(delays) > 90
+        assert all(abs(delay / schedule.interval(age) - 1) <= JITTER + 1e-9 for delay in delays)
+
+
+@every_schedule
+def test_waits_that_begin_anew_get_a_random_phase(schedule):
+    age = 600.0
+    phases = sorted(schedule.first_delay(age) for _ in range(1000))
+    interval = schedule.interval(age)
+    assert 0 <= phases[0] < interval / 10
+    assert interval * 0.9 < phases[-1] <= interval
+    assert interval * 0.4 < phases[500] < interval * 0.6
+
+
+@every_schedule
+def test_the_first_look_at_a_new_response_is_soon_but_never_at_once(schedule):
+    assert all(schedule.first <= schedule.first_delay(0) <= schedule.first * (1 + JITTER) for _ in range(100))
+
+
+@every_schedule
+@pytest.mark.parametrize("failures", [1, 2, 3, 10, 1000])
+@pytest.mark.parametrize("age", AGES)
+def test_after_a_failure_it_is_never_sooner_than_after_a_good_look(schedule, failures, age):
+    assert all(schedule.next_delay(age, failures) >= schedule.interval(age) for _ in range(50))
+    assert all(schedule.next_delay(age, failures) <= max(75, 1.2 * schedule.interval(age)) for _ in range(50))
+
+
+@pytest.mark.parametrize("progress", [0, 0.0, 100, 50.0, 0.001, 99.999, 1e-300])
+@pytest.mark.parametrize("age", AGES)
+def test_progress_moves_the_next_look_but_never_far(progress, age):
+    interval = ADAPTIVE.interval(age)
+    delay = ADAPTIVE.next_delay(age, progress=progress)
+    assert math.isfinite(delay)
+    assert interval / 2 * (1 - JITTER) <= delay <= interval * 1.5 * (1 + JITTER)
+
+
+def test_a_response_that_says_it_is_nearly_done_is_looked_at_sooner():
+    sooner = max(ADAPTIVE.next_delay(100, progress=99) for _ in range(100))
+    assert sooner < min(ADAPTIVE.next_delay(100) for _ in range(100))
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5, 60, 3600])
+def test_a_fixed_interval_stays_as_it_is(seconds):
+    schedule = schedule_for(seconds)
+    assert {schedule.interval(age) for age in AGES} == {seconds}
+
+
+@pytest.mark.parametrize("value", ["fast", "", "5", 0, -1, math.inf, math.nan, True, None, [5]])
+def test_what_is_no_schedule_is_refused(value):
+    with pytest.raises(ValueError, match="poll_interval"):
+        schedule_for(value)
+
+
+def looks_and_delay(first, interval):
+    """Return the mean number of looks, and the mean delay, for lengths that are log-normal with a median of 20 s."""
+    number = 2000
+    looks = delay = 0.0
+    for part in range(number):
+        length = 20 * math.exp(NormalDist().inv_cdf((part + 0.5) / number))
+        at = first
+        looks += 1
+        while at < length:
+            at += interval(at) * random.uniform(1 - JITTER, 1 + JITTER)
+            looks += 1
+        delay += at - length
+    return looks / number, delay / number
+
+
+def by_schedule(schedule):
+    return looks_and_delay(schedule.first * 1.05, schedule.interval)
+
+
+def fixed(seconds):
+    """Return it for a sensor that looks at once and then at fixed intervals."""
+    return looks_and_delay(0.0, lambda _age: seconds)
+
+
+def test_the_default_asks_as_much_as_every_five_seconds_and_tells_far_sooner_than_every_thirty():
+    looks, delay = by_schedule(ADAPTIVE)
+    assert looks <= 1.05 * fixed(5)[0]
+    assert delay <= fixed(30)[1] / 5
+
+
+@pytest.mark.parametrize("seconds", [30, 60])
+def test_the_thrifty_one_is_better_than_a_long_fixed_interval_on_both_counts(seconds):
+    looks, delay = by_schedule(THRIFTY)
+    fixed_looks, fixed_delay = fixed(seconds)
+    assert looks < fixed_looks
+    assert delay < fixed_delay

@@ -1,0 +1,77 @@
+"""The notifier where no task runs: in the DAG processor, and in a triggerer's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
+from airflow_provider_freddy.testing import FakeFreddy
+
+pytestmark = pytest.mark.usefixtures("fake_freddy_connection")
+
+
+def test_as_the_callback_of_a_dag_it_renders_without_a_task(fake_freddy_connection: FakeFreddy) -> None:
+    response_id = FreddyHook().create_response("hello").id
+    notifier = CancelResponseNotifier(response_id=["{{ the_id }}"])
+    notifier({"dag": DAG("d", schedule=None), "run_id": "r", "reason": "task_failure", "the_id": response_id})
+    assert fake_freddy_connection.left_running == []
+    assert notifier.response_id == ["{{ the_id }}"]
+
+
+def test_what_a_template_renders_to_is_not_rendered_again(fake_freddy_connection: FakeFreddy) -> None:
+    response_id = FreddyHook().create_response("hello").id
+    context = {"dag": DAG("d", schedule=None), "run_id": "r", "value": "{{ the_id }}", "the_id": response_id}
+    CancelResponseNotifier(response_id="{{ value }}")(context)
+    assert fake_freddy_connection.left_running == [response_id]
+
+
+async def awaited(**arguments: Any) -> None:
+    """Await it as a triggerer does, and see that its event loop goes on meanwhile."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticking = asyncio.ensure_future(tick())
+    await CancelResponseNotifier(**arguments)
+    ticking.cancel()
+    assert ticks > 5
+
+
+def test_awaited_it_cancels_without_holding_up_the_loop(fake_freddy_connection: FakeFreddy) -> None:
+    response_id = FreddyHook().create_response("hello").id
+    fake_freddy_connection.fault("delay", method="DELETE", seconds=0.5)
+    context = {"dag_run": {"conf": {"id": response_id}}}
+    asyncio.run(awaited(response_id="{{ dag_run.conf['id'] }}", context=context))
+    assert fake_freddy_connection.left_running == []
+
+
+@pytest.mark.parametrize("arguments", [{"response_id": "r", "freddy_conn_id": "gone"}, {}])
+def test_awaited_it_never_raises(arguments: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(awaiting(**arguments))
+    assert "MAY STILL RUN AND COST MONEY" in caplog.text
+
+
+async def awaiting(**arguments: Any) -> None:
+    await CancelResponseNotifier(**arguments)
+
+
+def test_arguments_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="budget"):
+        CancelResponseNotifier(budget=0)
+
+
+def test_airflow_takes_it_for_the_callback_of_a_deadline() -> None:
+    from airflow.sdk import AsyncCallback, SyncCallback
+
+    for kind in (AsyncCallback, SyncCallback):
+        callback = kind(CancelResponseNotifier, kwargs={"response_id": "{{ dag_run.conf['id'] }}"})
+        assert callback.path == "airflow_provider_freddy.notifications.freddy.CancelResponseNotifier"
