@@ -2,6 +2,8 @@
 PYTHON ?= python3
 AIRFLOW ?= 3.3
 VENV ?= .venv
+# The matrix leaves out what only lint and judges need.
+GROUP ?= dev
 # What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes.
 VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
 TESTS ?= tests
@@ -24,7 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(AIRFLOW).txt uv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode \
-		-c constraints/airflow-$(AIRFLOW).txt --group dev -e '.[testing]'
+		-c constraints/airflow-$(AIRFLOW).txt --group $(GROUP) -e '.[testing]'
 	@touch $@
 
 demo: venv
@@ -69,8 +71,9 @@ bench: $(VENV)-bench/.installed
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
+		group=tests; test $$version = $(AIRFLOW) && group=dev; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-			--extra testing --group pyproject.toml:dev --output-file constraints/airflow-$$version.txt \
+			--extra testing --group pyproject.toml:$$group --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
