@@ -195,6 +195,9 @@ def state_of_running_task(context: Mapping[str, Any]) -> str | None:
     """
     ti = context["ti"]
     if not AIRFLOW_V_3_0_PLUS:
+        if ti.start_date is None:
+            # Only dag.test() runs a task that it has not marked as running before.
+            return None
         ti.refresh_from_db()
         return str(ti.state)
     name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

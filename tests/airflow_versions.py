@@ -121,3 +121,36 @@ def stored_xcoms(dag_id: str, run_id: str) -> dict[tuple[str, str, int], Any]:
     with create_session() as session:
         rows = session.query(Model).filter_by(dag_id=dag_id, run_id=run_id).all()
         return {(row.task_id, row.key, row.map_index): value_of(row) for row in rows}
+
+
+def send_metrics() -> None:
+    """Set up Airflow's metrics to go to StatsD, as it does for the process of a task."""
+    if AIRFLOW >= (3, 2):
+        from airflow.sdk.observability.metrics.statsd_logger import get_statsd_logger
+    else:
+        from airflow.metrics.statsd_logger import get_statsd_logger
+    _initialize_stats(get_statsd_logger)
+
+
+def drop_metrics() -> None:
+    """Set up Airflow's metrics as they are by default."""
+    if AIRFLOW >= (3, 2):
+        from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    else:
+        from airflow.metrics.base_stats_logger import NoStatsLogger
+    _initialize_stats(NoStatsLogger)
+
+
+def _initialize_stats(factory: Any) -> None:
+    if AIRFLOW >= (3, 3):
+        from airflow.sdk.observability import stats
+
+        stats.initialize(factory=factory, export_legacy_names=False)
+    elif AIRFLOW >= (3, 2):
+        from airflow.sdk.observability.stats import Stats
+
+        Stats.initialize(factory=factory)
+    else:
+        from airflow.stats import Stats
+
+        type(Stats).factory, Stats.instance = factory, None

@@ -49,6 +49,9 @@ def test_it_leaves_nothing_running(
     dag_id: str, exit_code: int, started: int, environ: dict[str, str], fake_freddy: FakeFreddy
 ) -> None:
     environ = {**environ, "AIRFLOW_CONN_FREDDY_DEFAULT": fake_freddy.connection_json()}
+    if dag_id == "freddy_deferrable":
+        for _ in range(started):
+            fake_freddy.next_response(duration=3)
     result = airflow(["dags", "test", dag_id], environ)
     if AIRFLOW < (3, 0) and dag_id == "freddy_timeout":
         exit_code = 1  # There, `airflow dags test` ends with the first task's timeout.

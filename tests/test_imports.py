@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.airflow_versions import AIRFLOW
+
 DAG_FACING = [
     "airflow_provider_freddy.callbacks",
     "airflow_provider_freddy.exceptions",
@@ -16,8 +18,8 @@ DAG_FACING = [
     "airflow_provider_freddy.metrics",
     "airflow_provider_freddy.notifications.freddy",
     "airflow_provider_freddy.operators.freddy",
-    "airflow_provider_freddy.retry_policy",
     "airflow_provider_freddy.sensors.freddy",
+    *(["airflow_provider_freddy.retry_policy"] if AIRFLOW >= (3, 3) else []),
 ]
 HTTP_LIBRARIES = {
     "requests",
