@@ -45,7 +45,7 @@ class Cell:
         """Install, test, and read the counts from the report."""
         interpreter = find_python(self.python)
         if interpreter is None:
-            self.note = f"not run: there is no Python {self.python} here"
+            self.red, self.note = True, f"there is no Python {self.python} here"
             return
         output = folder / f"{self.airflow}-py{self.python}.txt"
         report = output.with_suffix(".xml")
