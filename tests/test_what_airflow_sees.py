@@ -29,7 +29,8 @@ DECLARED = {
     "triggers": [module for entry in INFO.get("triggers", []) for module in entry["python-modules"]],
     "notifications": INFO.get("notifications", []),
 }
-FORM = {"widgets": ["extra__freddy__organization_id", "extra__freddy__auth_scheme"], "behaviours": ["freddy"]}
+FIELDS = ["organization_id", "auth_scheme", "link_base_url"]
+FORM = {"widgets": [f"extra__freddy__{field}" for field in FIELDS], "behaviours": ["freddy"]}
 form_on_the_command_line = pytest.mark.skipif(
     AIRFLOW in {(3, 0), (3, 1)},
     reason="Airflow 3.0 and 3.1 list no provider's form there unless Flask-AppBuilder is installed",
@@ -100,7 +101,7 @@ def test_the_ui_is_given_the_form() -> None:
 
     (form,) = [form for form in HookMetaService.hook_meta_data() if form.connection_type == "freddy"]
     assert form.hook_name == "Freddy"
-    assert list(form.extra_fields) == ["organization_id", "auth_scheme"]
+    assert list(form.extra_fields) == FIELDS
     fields = form.standard_fields
     assert fields.password.title == "API key"
     assert fields.host.title == "Base URL"
