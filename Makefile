@@ -4,9 +4,10 @@ AIRFLOW ?= 3.3
 VENV ?= .venv
 # The matrix leaves out what only lint and judges need.
 GROUP ?= dev
-# What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes.
+# What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes. With
+# LIVE=1 the tests on a running Airflow are among them.
 VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
-TESTS ?= tests
+TESTS ?= tests --ignore=tests/judges --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live)
 JOBS ?= 1
 # What differs between versions, without a running Airflow: a small part of it all, for `make test`.
 QUICK_TESTS = tests/dag_runs tests/unit/triggers/test_end_of_task.py tests/unit/test_guard.py tests/unit/test_metrics.py \
