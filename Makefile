@@ -12,7 +12,7 @@ JOBS ?= 1
 # What differs between versions, without a running Airflow: a small part of it all, for `make test`.
 QUICK_TESTS = tests/dag_runs tests/unit/triggers/test_end_of_task.py tests/unit/test_guard.py tests/unit/test_metrics.py \
 	tests/unit/test_notifier.py tests/unit/test_retry_policy_version.py tests/unit/test_rules.py \
-	tests/test_example_dags.py tests/test_imports.py tests/test_readme.py tests/test_what_airflow_sees.py
+	tests/test_imports.py tests/test_readme.py tests/test_what_airflow_sees.py
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 ifeq ($(UV_INDEX_URL),)

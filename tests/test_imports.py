@@ -56,7 +56,8 @@ def test_a_dag_file_loads_no_http_library(new_modules: set[str]) -> None:
 
 def test_a_dag_file_loads_at_most_12_modules_outside_the_provider(new_modules: set[str]) -> None:
     outside = sorted(name for name in new_modules if not name.startswith("airflow_provider_freddy"))
-    assert len(outside) <= 12, outside
+    # Airflow 3.0 loads its own base classes of links and notifiers only when somebody asks for them.
+    assert len(outside) <= (14 if AIRFLOW == (3, 0) else 12), outside
 
 
 def test_the_entry_point_of_airflow_loads_nothing_but_the_provider() -> None:
