@@ -2,13 +2,20 @@
 PYTHON ?= python3
 AIRFLOW ?= 3.3
 VENV ?= .venv
+# The matrix leaves out what only lint and judges need.
+GROUP ?= dev
+# What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes. With
+# LIVE=1 the tests on a running Airflow are among them.
+VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
+TESTS ?= tests --ignore=tests/judges --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live --ignore=tests/kill_matrix)
+JOBS ?= 1
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test judges kill-matrix lint venv bench soak constraints clean
+.PHONY: demo test test-matrix judges kill-matrix lint venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -17,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(AIRFLOW).txt uv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode \
-		-c constraints/airflow-$(AIRFLOW).txt --group dev -e '.[testing]'
+		-c constraints/airflow-$(AIRFLOW).txt --group $(GROUP) -e '.[testing]'
 	@touch $@
 
 demo: venv
@@ -36,6 +43,9 @@ kill-matrix: venv
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
 		--ignore tests/kill_matrix/test_page.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+test-matrix:
+	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
 
 # What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
 judges: venv
@@ -70,14 +80,14 @@ bench: $(VENV)-bench/.installed
 soak: venv
 	$(VENV)/bin/python -m bench.soak $(ARGS)
 
-# Take the newest versions of everything; Airflow itself stays where the file's name says.
+# Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
-	rm -rf $(VENV)-fresh
-	$(PYTHON) -m venv $(VENV)-fresh
-	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip install --quiet uv \
-		'apache-airflow==$(AIRFLOW).*' --group dev -e '.[testing]'
-	VIRTUAL_ENV=$(CURDIR)/$(VENV)-fresh $(VENV)/bin/uv pip freeze --exclude-editable > constraints/airflow-$(AIRFLOW).txt
-	rm -rf $(VENV)-fresh
+	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
+		group=tests; test $$version = $(AIRFLOW) && group=dev; \
+		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
+			--extra testing --group pyproject.toml:$$group --output-file constraints/airflow-$$version.txt \
+			constraints/airflow-$$version.in pyproject.toml || exit 1; \
+	done
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache

@@ -18,7 +18,7 @@ from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.record import StartedResponse, TaskTry
-from airflow_provider_freddy.version_compat import watch_end_of_task
+from airflow_provider_freddy.version_compat import running_operator, watch_end_of_task
 from airflow_provider_freddy.watchdog import client as watchdog
 
 #: Seconds for a kill hook: Airflow 3 kills the process 5 s after it has asked it to stop.
@@ -37,7 +37,7 @@ def arm(context: Mapping[str, Any]) -> None:
 
     :param context: the context of the running task.
     """
-    task = context["task"]
+    task = running_operator(context)
     watch_end_of_task(release_what_goes_on)
     for name in _CALLBACKS:
         callbacks = getattr(task, name, None)

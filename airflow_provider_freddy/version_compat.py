@@ -33,7 +33,10 @@ def in_task_process(context: Mapping[str, Any]) -> bool:
 
     :param context: the callback's context.
     """
-    return "exception" in context
+    if "exception" in context:
+        return True
+    # dag.test() of 3.0 leaves it out. There, only a task instance that was run in this process has a state.
+    return AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS and getattr(context.get("ti"), "state", None) is not None
 
 
 def can_read_xcom(context: Mapping[str, Any]) -> bool:
@@ -45,6 +48,17 @@ def can_read_xcom(context: Mapping[str, Any]) -> bool:
     :param context: the callback's context.
     """
     return not AIRFLOW_V_3_0_PLUS or AIRFLOW_V_3_1_PLUS or in_task_process(context)
+
+
+def running_operator(context: Mapping[str, Any]) -> Any:
+    """
+    Return the operator object whose ``on_kill`` and callbacks Airflow calls for the running try.
+
+    That of the task instance. 3.0 executes a copy of the one that it has put into the context.
+
+    :param context: the context of a running task.
+    """
+    return getattr(context["ti"], "task", None) or context["task"]
 
 
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
@@ -194,6 +208,9 @@ def state_of_running_task(context: Mapping[str, Any]) -> str | None:
     """
     ti = context["ti"]
     if not AIRFLOW_V_3_0_PLUS:
+        if ti.start_date is None:
+            # Only dag.test() runs a task that it has not marked as running before.
+            return None
         ti.refresh_from_db()
         return str(ti.state)
     name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

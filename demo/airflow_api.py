@@ -1,4 +1,4 @@
-"""A small typed client of Airflow's REST API (version 2), with waits for what happens in the background."""
+"""A small typed client of Airflow's REST API (2, and 1 of Airflow 2), with waits for what happens in the background."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class DagImportError(RuntimeError):
 class TaskInstance:
     """One task instance as Airflow's API shows it."""
 
-    id: str
+    # The REST API of Airflow 2 does not tell it.
+    id: str | None
     task_id: str
     map_index: int
     state: str | None
@@ -63,7 +64,7 @@ class TaskInstance:
     def from_json(cls, item: Mapping[str, Any]) -> TaskInstance:
         """Read the fields used here from a task instance of an API answer."""
         return cls(
-            id=item["id"],
+            id=item.get("id"),
             task_id=item["task_id"],
             map_index=item["map_index"],
             state=item["state"],
@@ -84,8 +85,9 @@ class TaskInstance:
 class AirflowApi:
     """The operations on a running Airflow that a test or a demonstration needs."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, version: int = 2) -> None:
         self.url = url
+        self._version = version
         self._http = requests.Session()
         # Proxy settings and credentials of the surrounding environment are not for a local server.
         self._http.trust_env = False
@@ -127,7 +129,9 @@ class AirflowApi:
         """Start a run of the DAG, unpaused if needed, and return the id of the run."""
         if self._get(f"dags/{dag_id}")["is_paused"]:
             self.unpause(dag_id)
-        body = {"logical_date": None, "conf": dict(conf or {})}
+        body: dict[str, Any] = {"conf": dict(conf or {})}
+        if self._version > 1:
+            body["logical_date"] = None
         run_id: str = self._request("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
@@ -194,7 +198,10 @@ class AirflowApi:
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         if map_index >= 0:
             path += f"/{map_index}"
-        self._request("PATCH", path, json={"new_state": state})
+        body: dict[str, Any] = {"new_state": state}
+        if self._version == 1:
+            body["dry_run"] = False
+        self._request("PATCH", path, json=body)
 
     def clear(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, downstream: bool = False) -> None:
         """Let the task run again, whatever its state; a running try is stopped by that."""
@@ -224,7 +231,10 @@ class AirflowApi:
 
     def database_is_healthy(self) -> bool:
         """Tell whether the API server answers and reaches its database."""
-        return bool(self._get("monitor/health")["metadatabase"]["status"] == "healthy")
+        return bool(self._health()["metadatabase"]["status"] == "healthy")
+
+    def _health(self) -> Any:
+        return self._get("monitor/health" if self._version > 1 else "health")
 
     def add_connection(self, connection_id: str, fields: Mapping[str, Any]) -> None:
         """Store a connection in the metadata database, from its JSON form."""
@@ -236,7 +246,15 @@ class AirflowApi:
         return self._http.get(f"{self.url}/{path}", timeout=REQUEST_TIMEOUT).ok
 
     def running_jobs(self, job_type: str, since: datetime) -> int:
-        """Count the running jobs of the type ("SchedulerJob", ...) that started since the moment."""
+        """
+        Count the running jobs of the type ("SchedulerJob", ...) that started since the moment.
+
+        Version 1 of the API only tells when one of them was last heard of: it counts one at most.
+        """
+        if self._version == 1:
+            name = job_type.removesuffix("Job").lower()
+            heard_of = _moment(self._health()[name][f"latest_{name}_heartbeat"])
+            return int(heard_of is not None and heard_of >= since)
         params = {"job_type": job_type, "job_state": "running", "start_date_gte": since.isoformat()}
         return len(self._list("jobs", "jobs", **params))
 
@@ -256,7 +274,9 @@ class AirflowApi:
         reraise=True,
     )
     def _request(self, method: str, path: str, **kwargs: Any) -> Any:
-        response = self._http.request(method, f"{self.url}/api/v2/{path}", timeout=REQUEST_TIMEOUT, **kwargs)
+        response = self._http.request(
+            method, f"{self.url}/api/v{self._version}/{path}", timeout=REQUEST_TIMEOUT, **kwargs
+        )
         if not response.ok:
             raise AirflowApiError(response)
         return response.json()

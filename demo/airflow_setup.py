@@ -1,5 +1,5 @@
 """
-What one version of Airflow (here 3.3) needs for a temporary installation: commands, settings, database.
+What a temporary installation of Airflow needs: commands, settings, database.
 
 All that differs between Airflow versions stands in this module.
 """
@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from demo.airflow_processes import KEEP_ENVIRONMENT_VISIBLE, MARKER_VARIABLE
@@ -37,16 +38,22 @@ class Component:
 
 # The log servers are not started: they listen on every network interface, and on one machine everybody reads
 # the log files themselves.
+AIRFLOW_3 = int(version("apache-airflow").split(".")[0]) >= 3
+REST_API_VERSION = 2 if AIRFLOW_3 else 1
+
 COMPONENTS = {
-    "api-server": Component("API server", ("api-server",), None),
+    "api-server": Component("API server", ("api-server" if AIRFLOW_3 else "webserver",), None),
     "scheduler": Component("scheduler", ("scheduler", "--skip-serve-logs"), "SchedulerJob"),
     "dag-processor": Component("DAG processor", ("dag-processor",), "DagProcessorJob"),
     "triggerer": Component("triggerer", ("triggerer", "--skip-serve-logs"), "TriggererJob"),
 }
+if not AIRFLOW_3:
+    # With SQLite its scheduler reads the DAG files itself.
+    del COMPONENTS["dag-processor"]
 
 # The API server builds what serves the tasks only when the first request for it comes, and answers nothing else
 # during these seconds. Asking for it beforehand keeps the first task from running into a timeout.
-TASK_API_PATH = "execution/health"
+TASK_API_PATH = "execution/health" if AIRFLOW_3 else "health"
 
 # Settings for short waits on a small machine. The caller's `config` overrides each of them.
 FAST_SETTINGS = {
@@ -55,6 +62,8 @@ FAST_SETTINGS = {
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     # A changed file is parsed at once whatever this says; an unchanged one is not parsed again and again.
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # Nor is its DAG taken for deleted when the machine is too busy to parse it in time.
+    "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3600",
     # A changed DAG is stored at once.
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     # The scheduler looks for work five times a second.
@@ -68,12 +77,23 @@ FAST_SETTINGS = {
     # Output in files is read as plain text.
     "LOGGING__COLORED_CONSOLE_LOG": "False",
 }
+if not AIRFLOW_3:
+    # The same under the names of Airflow 2.
+    FAST_SETTINGS |= {
+        "SCHEDULER__DAG_DIR_LIST_INTERVAL": "1",
+        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "1",
+        "SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+        "SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+    }
 
 # For tests that kill workers: the scheduler takes a task for lost after 10 seconds without a heartbeat (the
 # heartbeat comes every second, so a busy machine has some room), not after 300.
 FAST_LOST_WORKER = {
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+    # The names of Airflow 2.
+    "SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "10",
+    "SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
 }
 
 # For tests that kill a triggerer: another one takes its triggers over after 10 seconds, not after 30.
@@ -129,6 +149,8 @@ def environment(
         # Airflow's and its libraries' usage statistics are not for a throw-away installation.
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
+        # Airflow 2 runs several tasks at a time with SQLite only when told that this is a test.
+        "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
         **env,
         **KEEP_ENVIRONMENT_VISIBLE,
         MARKER_VARIABLE: marker,
@@ -148,6 +170,8 @@ def _required_settings(home: Path, dags_folder: Path, port: int) -> dict[str, st
         "CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "API__SECRET_KEY": secrets.token_hex(32),
         "API_AUTH__JWT_SECRET": secrets.token_hex(64),
+        # Airflow 3.0 cannot do without one, with newer versions of its JWT library.
+        "API_AUTH__JWT_ISSUER": "local",
         "API__HOST": HOST,
         "API__PORT": str(port),
         "API__BASE_URL": url,
@@ -160,6 +184,19 @@ def _required_settings(home: Path, dags_folder: Path, port: int) -> dict[str, st
         "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_log_port),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
+        **({} if AIRFLOW_3 else _required_settings_of_airflow_2(home, port)),
+    }
+
+
+def _required_settings_of_airflow_2(home: Path, port: int) -> dict[str, str]:
+    return {
+        "WEBSERVER__WEB_SERVER_HOST": HOST,
+        "WEBSERVER__WEB_SERVER_PORT": str(port),
+        "WEBSERVER__WORKERS": "1",
+        "WEBSERVER__SECRET_KEY": secrets.token_hex(32),
+        "WEBSERVER__CONFIG_FILE": str(home / "webserver_config.py"),
+        # With the role in that file: everybody is an administrator without a login.
+        "API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
     }
 
 
@@ -177,6 +214,8 @@ def create_database(home: Path, environ: Mapping[str, str]) -> None:
     global _empty_database
     # An empty file stops Airflow from writing its own with all defaults, which its processes would do at once.
     (home / "airflow.cfg").touch()
+    if not AIRFLOW_3:
+        (home / "webserver_config.py").write_text("AUTH_ROLE_PUBLIC = 'Admin'\n")
     file = _database(home)
     can_copy = environ[f"AIRFLOW__{DATABASE_SETTING}"] == _sqlite_url(home) and not file.exists()
     if can_copy and _empty_database is not None:

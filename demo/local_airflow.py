@@ -18,6 +18,7 @@ from demo.airflow_processes import OwnProcess, descendants, end_all, owned_proce
 from demo.airflow_setup import (
     COMPONENTS,
     HOST,
+    REST_API_VERSION,
     TASK_API_PATH,
     airflow_command,
     create_database,
@@ -64,7 +65,7 @@ class LocalAirflow(AirflowApi):
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         [self._port] = free_ports(1)
-        super().__init__(f"http://{HOST}:{self._port}")
+        super().__init__(f"http://{HOST}:{self._port}", REST_API_VERSION)
         self.home: Path
         self.seconds: dict[str, float] = {}
         self._dags_folder = dags_folder.resolve()

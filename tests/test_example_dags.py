@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import AIRFLOW
 
 EXAMPLES = Path(__file__).parent.parent / "example_dags"
 
@@ -49,11 +50,19 @@ def test_it_leaves_nothing_running(
 ) -> None:
     environ = {**environ, "AIRFLOW_CONN_FREDDY_DEFAULT": fake_freddy.connection_json()}
     if dag_id == "freddy_deferrable":
-        # It waits for both.
-        fake_freddy.next_response(duration=3)
-        fake_freddy.next_response(duration=3)
+        for _ in range(started):
+            fake_freddy.next_response(duration=3)
     result = airflow(["dags", "test", dag_id], environ)
+    if AIRFLOW < (3, 0) and dag_id == "freddy_timeout":
+        exit_code = 1  # There, `airflow dags test` ends with the first task's timeout.
     assert result.returncode == exit_code, result.stdout + result.stderr
     assert len(fake_freddy.responses) == started
     assert fake_freddy.left_running == []
-    assert fake_freddy.api_key not in result.stdout + result.stderr
+    assert fake_freddy.api_key not in without_airflows_own_leak(result.stdout + result.stderr)
+
+
+def without_airflows_own_leak(output: str) -> str:
+    """Leave out the lines in which `airflow dags test` of Airflow 3.0 prints the key of every connection."""
+    if AIRFLOW != (3, 0):
+        return output
+    return "".join(line for line in output.splitlines() if "MaskSecret(" not in line)

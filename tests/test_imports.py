@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.airflow_versions import AIRFLOW
+
 DAG_FACING = [
     "airflow_provider_freddy.callbacks",
     "airflow_provider_freddy.deadlines",
@@ -17,8 +19,8 @@ DAG_FACING = [
     "airflow_provider_freddy.metrics",
     "airflow_provider_freddy.notifications.freddy",
     "airflow_provider_freddy.operators.freddy",
-    "airflow_provider_freddy.retry_policy",
     "airflow_provider_freddy.sensors.freddy",
+    *(["airflow_provider_freddy.retry_policy"] if AIRFLOW >= (3, 3) else []),
 ]
 HTTP_LIBRARIES = {
     "requests",
@@ -45,7 +47,8 @@ def modules_loaded_by(names: list[str], before: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def new_modules() -> set[str]:
-    return modules_loaded_by(DAG_FACING, "from airflow.sdk import DAG, task, BaseOperator, BaseSensorOperator")
+    names = "DAG, task, BaseOperator, BaseSensorOperator"
+    return modules_loaded_by(DAG_FACING, f"from airflow.providers.common.compat.sdk import {names}")
 
 
 def test_a_dag_file_loads_no_http_library(new_modules: set[str]) -> None:
@@ -54,7 +57,8 @@ def test_a_dag_file_loads_no_http_library(new_modules: set[str]) -> None:
 
 def test_a_dag_file_loads_at_most_12_modules_outside_the_provider(new_modules: set[str]) -> None:
     outside = sorted(name for name in new_modules if not name.startswith("airflow_provider_freddy"))
-    assert len(outside) <= 12, outside
+    # Airflow 3.0 loads its own base classes of links and notifiers only when somebody asks for them.
+    assert len(outside) <= (14 if AIRFLOW == (3, 0) else 12), outside
 
 
 def test_the_entry_point_of_airflow_loads_nothing_but_the_provider() -> None:

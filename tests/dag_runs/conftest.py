@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import create_database, dag_bag, log_of_run, run_in_process, stored_xcoms
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class RunResult:
 
 @pytest.fixture(scope="session")
 def _database() -> None:
-    from airflow.utils.db import initdb
-
-    initdb()
+    create_database()
 
 
 @pytest.fixture
@@ -40,24 +39,18 @@ def run_dag(
     caplog: pytest.LogCaptureFixture,
 ) -> Callable[..., RunResult]:
     """Run a DAG by its id and return what became of it; the log is all that was printed or logged."""
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    dags = DagBag().dags
+    dags = dag_bag().dags
 
     def run(dag_id: str, **conf: Any) -> RunResult:
         capfd.readouterr()
         caplog.clear()
-        dag_run = dags[dag_id].test(run_conf=conf)
+        dag_run = run_in_process(dags[dag_id], conf)
         out, err = capfd.readouterr()
         tasks = {
             f"{ti.task_id}[{ti.map_index}]" if ti.map_index >= 0 else ti.task_id: str(ti.state)
             for ti in dag_run.get_task_instances()
         }
-        with create_session() as session:
-            rows = session.query(XComModel).filter_by(dag_id=dag_id, run_id=dag_run.run_id).all()
-            xcoms = {(row.task_id, row.key, row.map_index): XComModel.deserialize_value(row) for row in rows}
-        return RunResult(dag_run.run_id, str(dag_run.state), tasks, out + err + caplog.text, xcoms)
+        xcoms = stored_xcoms(dag_id, dag_run.run_id)
+        return RunResult(dag_run.run_id, str(dag_run.state), tasks, log_of_run(out + err, caplog.text), xcoms)
 
     return run

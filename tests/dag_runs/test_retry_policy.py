@@ -7,6 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.airflow_versions import AIRFLOW
+
+if AIRFLOW < (3, 3):
+    pytest.skip("Airflow 3.3 and later: before, it has no retry policies", allow_module_level=True)
+
 from airflow.sdk import RetryAction, RetryRule
 
 from airflow_provider_freddy import exceptions

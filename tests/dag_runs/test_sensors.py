@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import needs_airflow
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def test_it_waits_by_rescheduling(run_dag: Callable, cancelled_id: str) -> None:
     assert run_dag("wait_by_rescheduling", response_id=cancelled_id).state == "success"
 
 
+@needs_airflow("3.3", "before, nothing keeps the count from one rescheduled look to the next")
 def test_failed_looks_are_counted_from_one_rescheduled_look_to_the_next(
     run_dag: Callable, fake_freddy_connection: FakeFreddy, cancelled_id: str
 ) -> None:

@@ -10,8 +10,18 @@ import pytest
 from airflow_provider_freddy.testing import FakeFreddy
 from demo.airflow_setup import FAST_LOST_WORKER
 from demo.local_airflow import LocalAirflow
+from tests.airflow_versions import needs_airflow
 
 DAGS = Path(__file__).parent / "dags"
+ON_EVERY_VERSION = "test_failed_tasks.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure the finer points on the newest Airflow only."""
+    newest_only = needs_airflow("3.3", f"older ones are measured with {ON_EVERY_VERSION}")
+    for item in items:
+        if item.path.parent == DAGS.parent and item.path.name != ON_EVERY_VERSION:
+            item.add_marker(newest_only)
 
 
 @pytest.fixture(scope="module")

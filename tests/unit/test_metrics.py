@@ -13,6 +13,7 @@ from airflow_provider_freddy import metrics
 from airflow_provider_freddy.exceptions import FreddyError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import drop_metrics, send_metrics
 from tests.unit.test_rules import started_elsewhere, task
 
 __all__ = ["task"]
@@ -26,15 +27,12 @@ def run_id(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """Have Airflow send its metrics to a socket, and read what has come of ours."""
-    from airflow.sdk.observability import stats
-    from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
         for name, value in {"ON": "True", "HOST": "127.0.0.1", "PORT": str(server.getsockname()[1])}.items():
             monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
-        stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
+        send_metrics()
 
         def read() -> list[str]:
             lines = []
@@ -45,9 +43,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]
                     return [line for line in lines if line.startswith("freddy.")]
 
         yield read
-    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-
-    stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+    drop_metrics()
 
 
 def names(lines: list[str]) -> list[str]:

@@ -11,7 +11,9 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import needs_airflow
 
+awaited_notifiers = needs_airflow("3.1", "before, a notifier cannot be awaited")
 pytestmark = pytest.mark.usefixtures("fake_freddy_connection")
 
 
@@ -46,6 +48,7 @@ async def awaited(**arguments: Any) -> None:
     assert ticks > 5
 
 
+@awaited_notifiers
 def test_awaited_it_cancels_without_holding_up_the_loop(fake_freddy_connection: FakeFreddy) -> None:
     response_id = FreddyHook().create_response("hello").id
     fake_freddy_connection.fault("delay", method="DELETE", seconds=0.5)
@@ -54,6 +57,7 @@ def test_awaited_it_cancels_without_holding_up_the_loop(fake_freddy_connection: 
     assert fake_freddy_connection.left_running == []
 
 
+@awaited_notifiers
 @pytest.mark.parametrize("arguments", [{"response_id": "r", "freddy_conn_id": "gone"}, {}])
 def test_awaited_it_never_raises(arguments: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(awaiting(**arguments))
@@ -69,6 +73,7 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         CancelResponseNotifier(budget=0)
 
 
+@needs_airflow("3.2", "before, it has not both kinds of callbacks for deadlines")
 def test_airflow_takes_it_for_the_callback_of_a_deadline() -> None:
     from airflow.sdk import AsyncCallback, SyncCallback
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, task
 
 from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.hooks.freddy import FreddyHook

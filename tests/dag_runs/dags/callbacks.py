@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
 from airflow_provider_freddy.hooks.freddy import FreddyHook

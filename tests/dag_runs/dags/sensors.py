@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_freddy.sensors.freddy import ResponseCancelledSensor, ResponseStatusSensor
 

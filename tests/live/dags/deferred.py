@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator

@@ -14,11 +14,12 @@ OUTPUT = "A fake answer."
 
 
 def lines(log, level=logging.INFO):
-    return [record.getMessage() for record in log.records if record.levelno >= level]
-
-
-def hook_lines(log):
-    return [record.getMessage() for record in log.records if record.name == "freddy_hook_under_test"]
+    """Return what the hook itself has logged; Airflow 2.11 adds a line for every look-up of a connection."""
+    return [
+        record.getMessage()
+        for record in log.records
+        if record.levelno >= level and record.name == "freddy_hook_under_test"
+    ]
 
 
 def test_every_call_is_one_line_with_outcome_request_id_and_time(hook_log, hook, fake_freddy):
@@ -107,7 +108,7 @@ def test_neither_key_nor_prompt_nor_output_is_in_any_line_of_any_level(hook_log,
 def test_a_test_of_the_connection_shows_no_key(hook_log, new_hook, fake_freddy):
     hook = new_hook(fake_freddy, password="ak_wrong_key_of_mine")
     hook.test_connection()
-    assert hook_lines(hook_log)
+    assert lines(hook_log, logging.DEBUG)
     assert "ak_wrong_key_of_mine" not in hook_log.text
 
 
@@ -117,7 +118,7 @@ def test_a_server_cannot_forge_lines(hook_log, hook, fake_freddy):
         hook.get_response("resp_1")
     fake_freddy.fault("status", status=200, body={"id": "resp_1", "status": "z\nforged" + "x" * 100_000})
     hook.get_response("resp_1")
-    for line in hook_lines(hook_log):
+    for line in lines(hook_log, logging.DEBUG):
         assert "\n" not in line
         assert len(line) < 1000
 

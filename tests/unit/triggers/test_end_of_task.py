@@ -13,6 +13,7 @@ from airflow_provider_freddy.triggers import freddy as module
 from airflow_provider_freddy.triggers import still_wanted as asking
 from airflow_provider_freddy.triggers.freddy import ResponseTrigger
 from airflow_provider_freddy.triggers.still_wanted import RunStates
+from tests.airflow_versions import needs_airflow
 from tests.unit.triggers.conftest import events_of, run, sent, task_instance
 
 
@@ -92,6 +93,7 @@ def test_when_airflow_does_not_answer_the_response_is_cancelled(airflow, start, 
     assert fake_freddy.left_running == []
 
 
+@needs_airflow("3.3", "before, a trigger has no kill hook")
 @pytest.mark.parametrize("trouble", ["slow Airflow", "slow Freddy"])
 def test_airflow_cancels_the_kill_hook_again_and_again_and_the_response_is_cancelled_all_the_same(
     airflow, start, fake_freddy, monkeypatch, trouble
@@ -148,6 +150,7 @@ def test_before_airflow_3_3_a_question_without_answer_may_be_a_shutdown(airflow,
     assert fake_freddy.running_count == 1
 
 
+@needs_airflow("3.3", "before, the cancellation itself is the kill")
 def test_since_airflow_3_3_a_cancellation_alone_cancels_nothing(airflow, start, fake_freddy):
     asyncio.run(cancelled_before_3_3(owned(start())))
     assert (airflow.questions, fake_freddy.running_count) == (0, 1)
