@@ -10,10 +10,10 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider_freddy import record, stored_record
-from airflow_provider_freddy.arming import FAILURE_BUDGET, arm, cancel_started
+from airflow_provider_freddy.arming import arm
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.exceptions import FreddyError, error_class
-from airflow_provider_freddy.record import StartedResponse, TaskTry
+from airflow_provider_freddy.record import StartedResponse
 
 #: Airflow's own time limit of a deferral comes this much after the trigger's: it cancels nothing, and is not looked at
 #: while a DAG is paused. It is there for the case that no triggerer runs the trigger.
@@ -94,12 +94,3 @@ def take_up(context: Mapping[str, Any], event: Any) -> None:
     except Exception as error:
         # The callbacks, which look for themselves, are still to come.
         context["ti"].log.warning("What the task had started before it was deferred could not be read: %s", error)
-
-
-def cancel_after_failure(context: Mapping[str, Any]) -> None:
-    """
-    Cancel what a task that failed when it was resumed has started, in whatever process.
-
-    :param context: the context of the task.
-    """
-    cancel_started(TaskTry.of(context), FAILURE_BUDGET)
