@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from typing import Any
 
 from airflow_provider_freddy import stored_record
@@ -104,9 +104,9 @@ def _instances(names: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 async def _cancel(entries: list[RecordedResponse], end: float) -> dict[str, str]:
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         clients = {
-            conn_id: await stack.enter_async_context(shared_client(conn_id))
+            conn_id: stack.enter_context(shared_client(conn_id))
             for conn_id in {entry.freddy_conn_id for entry in entries}
         }
         outcomes = await asyncio.gather(*(_cancel_one(clients[entry.freddy_conn_id], entry, end) for entry in entries))

@@ -90,7 +90,7 @@ async def _one(counts: Counts, session: object) -> None:
         await asyncio.wait({waiting}, timeout=random.uniform(0, 10))
         waiting.cancel()
         await asyncio.wait({waiting})
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             outcome = await client.cancel(response.id, None, 120)
         counts.ends[f"killed ({type(outcome).__name__})"] += 1
     else:

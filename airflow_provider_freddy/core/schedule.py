@@ -8,6 +8,7 @@ intervals do worse on both counts). Fixed intervals are for those who know bette
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from typing import Any, Literal
@@ -107,5 +108,9 @@ def schedule_for(poll_interval: Any) -> PollSchedule:
                 f"The poll_interval must be one of {', '.join(_BY_NAME)}, or seconds, not {poll_interval[:40]!r}."
             )
         return _BY_NAME[poll_interval]
-    seconds = check_seconds(poll_interval, "poll_interval")
+    return _fixed(check_seconds(poll_interval, "poll_interval"))
+
+
+@functools.lru_cache(maxsize=64)
+def _fixed(seconds: float) -> PollSchedule:
     return PollSchedule(first=seconds, factor=0.0, shortest=seconds, longest=seconds)

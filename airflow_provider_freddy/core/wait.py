@@ -26,6 +26,18 @@ class StatusWait:
     :param tell_status: whether a change of status is told here; the blocking hook tells it with every call.
     """
 
+    # One for every waiting trigger, of which there are thousands.
+    __slots__ = (
+        "_log",
+        "_passing",
+        "_status",
+        "_tell_status",
+        "_tolerated_failures",
+        "_wanted",
+        "failures",
+        "response_id",
+    )
+
     def __init__(
         self,
         response_id: str,

@@ -11,9 +11,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow_provider_freddy import metrics
 from airflow_provider_freddy.core import failure
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
     from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
 
+#: How many looks are under way at the most. The session has some connections more, so that a cancel waits for no look;
+#: and a thousand looks that wait here take far less memory than within the session.
+LOOKS_AT_ONCE = 56
 #: Seconds for one look, with all its parts.
 LOOK_SECONDS = 30.0
 #: Seconds after which the Airflow connection is read again: keys are rotated while triggers wait.
@@ -48,7 +51,7 @@ T = TypeVar("T")
 
 class SharedClient:
     """
-    What the triggers of one Airflow connection share in one event loop.
+    What the triggers of one Airflow connection share in one event loop; a context manager that counts its users.
 
     :param freddy_conn_id: the Airflow connection.
     """
@@ -66,6 +69,7 @@ class SharedClient:
         self._refusal: Exception | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._unused = asyncio.Event()
+        self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
         # A task that nobody refers to may be collected before its end.
         self._background: set[asyncio.Task[None]] = set()
 
@@ -81,7 +85,8 @@ class SharedClient:
 
         async def ask(exchange: AsyncExchange) -> ModelResponse | Problem:
             request = get_response_request(response_id, organization_id=self._organization(organization_id))
-            return await exchange.ask_once(request, Budget(LOOK_SECONDS), response_id=response_id)
+            async with self._looking:
+                return await exchange.ask_once(request, Budget(LOOK_SECONDS), response_id=response_id)
 
         try:
             return await self._with_valid_key(ask)
@@ -219,13 +224,14 @@ class SharedClient:
 
     # -- users ---------------------------------------------------------------------------------------------
 
-    def enter(self) -> None:
+    def __enter__(self) -> Self:
         """Count one user more."""
         self.users += 1
         if self._keeper is None:
             self._keeper = asyncio.ensure_future(self._close_when_unused())
+        return self
 
-    def leave(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Count one user less; the session is closed a few seconds after the last one."""
         self.users -= 1
         if not self.users:
@@ -251,10 +257,9 @@ class SharedClient:
 _clients: dict[asyncio.AbstractEventLoop, dict[str, SharedClient]] = {}
 
 
-@asynccontextmanager
-async def shared_client(freddy_conn_id: str) -> AsyncGenerator[SharedClient, None]:
+def shared_client(freddy_conn_id: str) -> SharedClient:
     """
-    Use the client of an Airflow connection that this event loop shares.
+    Return the client of an Airflow connection that this event loop shares, to be used in a ``with`` statement.
 
     Nothing is looked up before something is asked.
 
@@ -267,11 +272,7 @@ async def shared_client(freddy_conn_id: str) -> AsyncGenerator[SharedClient, Non
     client = clients.get(freddy_conn_id)
     if client is None:
         client = clients[freddy_conn_id] = SharedClient(freddy_conn_id)
-    client.enter()
-    try:
-        yield client
-    finally:
-        client.leave()
+    return client
 
 
 async def _wake_airflow(freddy_conn_id: str) -> None:

@@ -9,7 +9,8 @@ class Sleepers:
     """Those who sleep until the next look at a response, all in one event loop."""
 
     def __init__(self) -> None:
-        self._by_response: dict[str, set[asyncio.Future[None]]] = {}
+        # Nearly every response has one; a set for it would be as large as all the rest.
+        self._by_response: dict[str, tuple[asyncio.Future[None], ...]] = {}
 
     async def sleep(self, response_id: str, seconds: float) -> bool:
         """
@@ -22,15 +23,15 @@ class Sleepers:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _end_sleep, woken)
-        sleepers = self._by_response.setdefault(response_id, set())
-        sleepers.add(woken)
+        self._by_response[response_id] = (*self._by_response.get(response_id, ()), woken)
         try:
             await woken
         finally:
             timer.cancel()
-            sleepers.discard(woken)
-            if not sleepers:
-                self._by_response.pop(response_id, None)
+            if others := tuple(other for other in self._by_response[response_id] if other is not woken):
+                self._by_response[response_id] = others
+            else:
+                del self._by_response[response_id]
         return timer.when() > loop.time()
 
     def wake(self, response_id: str) -> None:

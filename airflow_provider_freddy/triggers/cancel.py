@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -58,9 +58,9 @@ class CancelResponsesTrigger(BaseTrigger):
         """Cancel all, and yield one event with the outcomes, or the end of the task."""
         outcomes: dict[str, dict[str, Any]] = {}
         owners = {response_id: (organization, conn_id) for response_id, organization, conn_id in self.targets}
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             clients = {
-                conn_id: await stack.enter_async_context(shared_client(conn_id))
+                conn_id: stack.enter_context(shared_client(conn_id))
                 for conn_id in {conn_id for _, conn_id in owners.values()}
             }
 

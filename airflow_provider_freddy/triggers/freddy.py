@@ -34,6 +34,9 @@ CANCEL_SECONDS = 30.0
 # A refused key is tolerated for a while: it is being rotated, and the connection will have the new one.
 _PASSING = PASSING | {ProblemKind.CREDENTIALS}
 
+# One for all: a trigger's own logger would be a quarter of what a waiting trigger takes.
+log = logging.getLogger(__name__)
+
 
 class ResponseTrigger(BaseTrigger):
     """
@@ -76,27 +79,32 @@ class ResponseTrigger(BaseTrigger):
         self.response_id = response_id
         self.organization_id = organization_id
         self.freddy_conn_id = freddy_conn_id
-        self.wanted = list(wanted)
+        self.wanted = tuple(wanted)
         self.poll_interval = poll_interval
         self.tolerated_failures = tolerated_failures
         self.started_at = started_at
         self.deadline = deadline
         self.cancel = cancel
         self.keep_when_given_up = keep_when_given_up
-        self.end_task_on = list(end_task_on)
-        self.xcoms = list(xcoms)
+        self.end_task_on = tuple(end_task_on)
+        self.xcoms = tuple(xcoms)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class and arguments, from which any triggerer builds the trigger anew."""
         names = (
-            "response_id", "organization_id", "freddy_conn_id", "wanted", "poll_interval", "tolerated_failures",
-            "started_at", "deadline", "cancel", "keep_when_given_up", "end_task_on", "xcoms",
+            "response_id", "organization_id", "freddy_conn_id", "poll_interval", "tolerated_failures",
+            "started_at", "deadline", "cancel", "keep_when_given_up",
         )  # fmt: skip
-        return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {name: getattr(self, name) for name in names}
+        lists = ("wanted", "end_task_on", "xcoms")
+        return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {
+            **{name: getattr(self, name) for name in names},
+            # As JSON has them, so that they come back as they were.
+            **{name: list(getattr(self, name)) for name in lists},
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the end of the wait, or the end of the task."""
-        async with shared_client(self.freddy_conn_id) as client:
+        with shared_client(self.freddy_conn_id) as client:
             try:
                 end, response = await self._wait(client)
             except asyncio.CancelledError:
@@ -121,7 +129,7 @@ class ResponseTrigger(BaseTrigger):
     async def _wait(self, client: SharedClient) -> tuple[WaitEnd, ModelResponse | None]:
         wait = StatusWait(
             self.response_id,
-            self.log,
+            log,
             wanted=self.wanted,
             tolerated_failures=self.tolerated_failures,
             passing=_PASSING,
@@ -193,7 +201,7 @@ class ResponseTrigger(BaseTrigger):
         except Exception as error:
             # dag.test() runs triggers without a task instance; that is nothing to warn of.
             level = logging.WARNING if self.task_instance is not None else logging.DEBUG
-            self.log.log(level, "The task resumes in a worker, its XComs could not be pushed from here: %r", error)
+            log.log(level, "The task resumes in a worker, its XComs could not be pushed from here: %r", error)
             return False
         return True
 
@@ -214,19 +222,19 @@ class ResponseTrigger(BaseTrigger):
     async def _cancel_if_gone(self, keep_on_doubt: bool) -> None:
         try:
             if await asyncio.wait_for(still_wanted(self.task_instance, self.response_id), ASK_SECONDS):
-                self.log.info("The wait for response %s moves to another triggerer.", self.response_id)
+                log.info("The wait for response %s moves to another triggerer.", self.response_id)
                 return
         except Exception as error:
             if keep_on_doubt:
-                self.log.info("Response %s is kept, the task could not be asked for: %r", self.response_id, error)
+                log.info("Response %s is kept, the task could not be asked for: %r", self.response_id, error)
                 return
-            self.log.warning("The task of response %s could not be asked for: %r", self.response_id, error)
-        async with shared_client(self.freddy_conn_id) as client:
+            log.warning("The task of response %s could not be asked for: %r", self.response_id, error)
+        with shared_client(self.freddy_conn_id) as client:
             outcome = await self._cancel(client, KILL_SECONDS)
         if isinstance(outcome, CancelResult):
-            self.log.info("The task ends before its Freddy response: %s", outcome)
+            log.info("The task ends before its Freddy response: %s", outcome)
         else:
-            self.log.error(
+            log.error(
                 "The task ends before its Freddy response: response %s MAY STILL RUN AND COST MONEY. %s",
                 self.response_id,
                 outcome,

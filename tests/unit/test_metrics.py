@@ -90,7 +90,7 @@ def test_in_a_triggerer(fake_freddy_connection: FakeFreddy, received: Callable[[
     received()
 
     async def cancel() -> None:
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await client.cancel(response_id, None, 10)
             await (await client.exchange()).sender.close()
 

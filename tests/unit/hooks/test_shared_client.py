@@ -54,7 +54,7 @@ def look(client, response_id):
 
 async def look_many(response_id, number=100):
     async def one():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             return await look(client, response_id)
 
     return await asyncio.gather(*(one() for _ in range(number)))
@@ -77,9 +77,28 @@ def test_a_thousand_triggers_share_one_lookup_and_a_bounded_number_of_sockets(fa
     assert fake_freddy.connections - before <= DEFAULT_LIMIT
 
 
+def test_a_cancel_waits_for_no_look(fake_freddy, response_id):
+    fake_freddy.fault("delay", method="GET", times=None, seconds=1.0)
+
+    async def cancel_among_looks():
+        looks = asyncio.ensure_future(look_many(response_id, 200))
+        await asyncio.sleep(0.3)
+        with shared_client("freddy_default") as client:
+            result = await client.cancel(response_id, None, 20)
+        done = looks.done()
+        await looks
+        return result, done
+
+    result, looks_were_done = asyncio.run(cancel_among_looks())
+    assert result.outcome is CancelOutcome.CANCELLED
+    methods = [request.method for request in fake_freddy.requests[1:]]
+    assert not looks_were_done
+    assert methods.index("DELETE") <= module.LOOKS_AT_ONCE
+
+
 def test_sockets_are_kept_from_one_look_to_the_next(fake_freddy, response_id):
     async def rounds():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             for _ in range(5):
                 await asyncio.gather(*(look(client, response_id) for _ in range(10)))
 
@@ -129,7 +148,7 @@ def test_a_rotated_key_is_looked_up_when_the_old_one_is_refused(
     monkeypatch.setattr(module, "SOONEST_RENEWAL", 0.0)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             assert (await look(client, response_id)).status == "processing"
             fake_freddy.rotate_key("ak_" + "next" * 10)
             new_hook(fake_freddy)
@@ -144,7 +163,7 @@ def test_a_cancel_with_a_refused_key_looks_the_connection_up_again(monkeypatch, 
     monkeypatch.setattr(module, "SOONEST_RENEWAL", 0.0)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await look(client, response_id)
             fake_freddy.rotate_key("ak_" + "next" * 10)
             new_hook(fake_freddy)
@@ -158,7 +177,7 @@ def test_a_key_that_stays_refused_is_not_looked_up_again_and_again(fake_freddy, 
     fake_freddy.rotate_key("ak_" + "next" * 10)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             return [await look(client, response_id) for _ in range(20)]
 
     answers = asyncio.run(main())
@@ -171,7 +190,7 @@ def test_a_changed_connection_is_used_after_a_while(monkeypatch, new_hook, fake_
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.05)
 
     async def main(other):
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             assert isinstance(await look(client, response_id), ModelResponse)
             new_hook(other)
             for _ in range(200):
@@ -189,7 +208,7 @@ def test_an_unchanged_connection_keeps_its_session(monkeypatch, fake_freddy, res
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.01)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             for _ in range(10):
                 await look(client, response_id)
                 await asyncio.sleep(0.02)
@@ -204,7 +223,7 @@ def test_a_lookup_that_fails_is_not_repeated_at_once_and_says_what_is_wrong(monk
     lookups.error = RuntimeError("the secrets backend is away")
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             answers = [await look(client, response_id) for _ in range(50)]
             assert lookups.count == 1
             lookups.error = None
@@ -221,7 +240,7 @@ def test_a_lookup_that_fails_later_keeps_the_last_connection(monkeypatch, respon
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.01)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await look(client, response_id)
             lookups.error = RuntimeError("the secrets backend is away")
             for _ in range(5):
@@ -265,7 +284,7 @@ def test_the_next_event_loop_gets_a_client_of_its_own(response_id, lookups):
 
 def test_connections_that_the_server_has_closed_while_idle_cost_no_look(fake_freddy, response_id):
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await asyncio.gather(*(look(client, response_id) for _ in range(10)))
             await asyncio.to_thread(fake_freddy.stop)
             await asyncio.to_thread(fake_freddy.start)
@@ -278,7 +297,7 @@ def test_the_session_is_closed_soon_after_its_last_user_and_not_before(monkeypat
     monkeypatch.setattr(module, "LINGER_SECONDS", 0.1)
 
     async def main():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await look(client, response_id)
             await asyncio.sleep(0.3)
             session = client._exchange.sender.session
@@ -315,7 +334,7 @@ def test_the_end_of_the_event_loop_leaves_no_session_open(monkeypatch, fake_fred
 
 def test_two_connections_do_not_share(new_hook, fake_freddy, response_id, lookups):
     async def main():
-        async with shared_client("freddy_default") as one, shared_client("freddy_other") as other:
+        with shared_client("freddy_default") as one, shared_client("freddy_other") as other:
             assert one is not other
             assert one.pace is not other.pace
             return await look(one, response_id), await other.look(response_id, None)

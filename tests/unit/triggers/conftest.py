@@ -9,7 +9,6 @@ import pytest
 from airflow_provider_freddy.core.event import WaitEnd
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.triggers import still_wanted
-from airflow_provider_freddy.triggers.freddy import ResponseTrigger
 from tests.unit.hooks.conftest import KEY
 
 
@@ -20,10 +19,9 @@ def fake_freddy():
 
 
 @pytest.fixture
-def trigger_log(monkeypatch, caplog):
-    """Give all records of the triggers' log; Airflow's own logger bypasses the handlers of pytest."""
-    monkeypatch.setattr(ResponseTrigger, "log", logging.getLogger("trigger_under_test"))
-    caplog.set_level(logging.DEBUG, "trigger_under_test")
+def trigger_log(caplog):
+    """Give all records of the triggers' log."""
+    caplog.set_level(logging.DEBUG, "airflow_provider_freddy.triggers.freddy")
     return caplog
 
 

@@ -160,7 +160,7 @@ def test_a_connection_that_does_not_exist_is_told_and_the_task_does_not_wait_for
 def test_a_line_per_change_of_status_and_none_per_look(start, fake_freddy, trigger_log):
     run(ResponseTrigger(start(duration=0.5), poll_interval=0.02))
     assert len(sent(fake_freddy)) > 10
-    records = [record for record in trigger_log.records if record.name == ResponseTrigger.log.name]
+    records = [record for record in trigger_log.records if record.name == "airflow_provider_freddy.triggers.freddy"]
     said = [record.getMessage().split(" is ")[-1] for record in records]
     assert said == ["processing.", "completed."]
 
@@ -207,7 +207,7 @@ def test_a_cancel_in_the_same_process_wakes_whoever_waits(start, fake_freddy):
     async def main():
         waiting = asyncio.ensure_future(end_of(ResponseTrigger(response_id, poll_interval=60, started_at=time.time())))
         await asyncio.sleep(0.3)
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await client.cancel(response_id, None, 5)
             start = time.monotonic()
             end = await asyncio.wait_for(waiting, 10)
