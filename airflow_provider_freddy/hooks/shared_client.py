@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
     from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
 
-#: How many looks are under way at the most. The session has some connections more, so that a cancel waits for no look;
-#: and a thousand looks that wait here take far less memory than within the session.
-LOOKS_AT_ONCE = 56
+#: How many looks and how many cancels are under way at the most. Together they take all connections of the session, so
+#: that no cancel waits for a look; and a thousand that wait here take far less memory than within the session.
+LOOKS_AT_ONCE = 40
+CANCELS_AT_ONCE = 24
 #: Seconds for one look, with all its parts.
 LOOK_SECONDS = 30.0
 #: Seconds after which the Airflow connection is read again: keys are rotated while triggers wait.
@@ -70,6 +71,7 @@ class SharedClient:
         self._keeper: asyncio.Task[None] | None = None
         self._unused = asyncio.Event()
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._cancelling = asyncio.Semaphore(CANCELS_AT_ONCE)
         # A task that nobody refers to may be collected before its end.
         self._background: set[asyncio.Task[None]] = set()
 
@@ -135,7 +137,8 @@ class SharedClient:
                 tell_status=False,
                 verify=verify,
             )
-            return await exchange.follow(steps, budget, response_id)
+            async with self._cancelling:
+                return await exchange.follow(steps, budget, response_id)
 
         outcome = await self._with_valid_key(follow)
         metrics.count_cancel(outcome, budget.seconds - budget.remaining)

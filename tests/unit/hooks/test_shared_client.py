@@ -96,6 +96,22 @@ def test_a_cancel_waits_for_no_look(fake_freddy, response_id):
     assert methods.index("DELETE") <= module.LOOKS_AT_ONCE
 
 
+def test_a_thousand_cancels_at_once_share_a_few_connections(hook, fake_freddy):
+    ids = [hook.create_response("Hello").id for _ in range(1000)]
+    before = len(fake_freddy.requests)
+
+    async def cancel_all():
+        with shared_client("freddy_default") as client:
+            return await asyncio.gather(*(client.cancel(response_id, None, 30) for response_id in ids))
+
+    outcomes = {result.outcome for result in asyncio.run(cancel_all())}
+    assert outcomes == {CancelOutcome.CANCELLED}
+    requests = fake_freddy.requests[before:]
+    assert len(requests) == 1000
+    assert len({request.client for request in requests}) <= module.CANCELS_AT_ONCE <= 32
+    assert module.LOOKS_AT_ONCE + module.CANCELS_AT_ONCE <= DEFAULT_LIMIT
+
+
 def test_sockets_are_kept_from_one_look_to_the_next(fake_freddy, response_id):
     async def rounds():
         with shared_client("freddy_default") as client:
