@@ -22,7 +22,7 @@ from airflow_provider_freddy.hooks.costs import say_what_it_costs
 
 T = TypeVar("T")
 
-# To begin with; more only where the link is long: a connection costs a handshake and, with TLS, a quarter of a megabyte.
+# To begin with; more only where the link is long: a connection costs a handshake and, with TLS, 250 kB.
 _FIRST_WORKERS = 24
 _NEW_WORKERS = 3
 # One processor can do no more than some 2,500 requests a second, however many are under way.
