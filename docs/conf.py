@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+
+if "AIRFLOW_HOME" not in os.environ:
+    # Airflow, which the docstrings' modules import, would write its configuration into the home of whoever builds.
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="freddy-docs-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
 from airflow_provider_freddy import __version__
 
 project = "airflow-provider-freddy"

@@ -21,9 +21,7 @@ from tests.docs.blocks import BLOCKS, RUN, SHOWN, Block, of_kind
 
 TEST_BLOCKS = [block for block in of_kind("python") if block.is_test]
 # Neither a DAG nor a test: a few lines that are simply run.
-SCRIPTS = [
-    block for block in of_kind("python") if not (block.is_test or block.is_conftest or block.dag_id is not None)
-]
+SCRIPTS = [block for block in of_kind("python") if not (block.is_test or block.is_conftest or block.dag_id is not None)]
 
 
 def on_this_airflow(text: str) -> str:

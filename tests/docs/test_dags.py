@@ -39,6 +39,7 @@ ENDS_WELL = Run("success", SHORT, 0)
 
 RUNS = {
     "my_first_freddy_dag": FAILS,
+    "summaries": ENDS_WELL,
     "create_response": ENDS_WELL,
     "create_many": ENDS_WELL,
     "pay_once": ENDS_WELL,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,24 @@ def test_everything_has_a_how_to(name: str) -> None:
     assert name in page("api.md") or "retry_policy" in name
 
 
+def test_the_house_has_every_room_and_no_floor_is_above_one_that_uses_it() -> None:
+    picture = (ROOT / "CONTRIBUTING.md").read_text().split("```text")[1].split("```")[0]
+    package = ROOT / "airflow_provider_freddy"
+    rooms = {file.name for file in package.glob("*.py")} - {"__init__.py"}
+    rooms |= {f"{file.parent.name}/" for file in package.glob("*/__init__.py")}
+    assert set(re.findall(r"\w+(?:\.py|/)", picture)) == rooms
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [re.findall(r"airflow_provider_freddy\.(\w+)", layer) for layer in contracts[0]["layers"]]
+    entrance = {"policy", "watchdog"}
+    places = [
+        [picture.index(f"{name}/" if (package / name).is_dir() else f"{name}.py") for name in layer]
+        for layer in ([name for name in layer if name not in entrance] for layer in layers)
+        if layer
+    ]
+    for higher, lower in itertools.pairwise(places):
+        assert max(higher) < min(lower)
+
+
 # -- the Test button ---------------------------------------------------------------------------------------
 
 
@@ -166,6 +186,12 @@ def test_the_lines_that_the_page_looks_for_are_written_somewhere() -> None:
     other = text.split("## Other messages")[1]
     phrases = re.findall(r"^ *\| `([^`]+)`", beginning + other, flags=re.MULTILINE)
     assert len(phrases) >= 8
-    for phrase in [*phrases, "MAY STILL RUN AND COST MONEY", "MAY RUN AND COST MONEY", "Marked by a user", "Deadline of"]:
+    for phrase in [
+        *phrases,
+        "MAY STILL RUN AND COST MONEY",
+        "MAY RUN AND COST MONEY",
+        "Marked by a user",
+        "Deadline of",
+    ]:
         for part in phrase.split("..."):
             assert part.strip("' ") in source, phrase
