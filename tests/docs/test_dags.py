@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_freddy.core import schedule
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
-from tests.airflow_versions import dag_bag, needs_airflow, not_on_airflow, run_in_process
+from tests.airflow_versions import dag_bag, needs_airflow, run_in_process
 from tests.docs.blocks import BLOCKS, Block
 from tests.docs.test_blocks import on_this_airflow
 
@@ -101,10 +101,9 @@ def test_the_dag_is_one(block: Block, tmp_path: Path) -> None:
     assert read_dag(block, tmp_path).dag_id == block.dag_id
 
 
+@pytest.mark.usefixtures("_database")
 @pytest.mark.parametrize("block", [of_this_airflow(block) for block in DAG_BLOCKS if block.dag_id in RUNS])
-def test_the_dag_ends_as_its_page_says(
-    block: Block, tmp_path: Path, _database: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_dag_ends_as_its_page_says(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = RUNS[str(block.dag_id)]
     # Where a page has the default, nobody wants to wait for it here.
     monkeypatch.setattr(schedule.ADAPTIVE, "first", SHORT)

@@ -186,12 +186,7 @@ def test_the_lines_that_the_page_looks_for_are_written_somewhere() -> None:
     other = text.split("## Other messages")[1]
     phrases = re.findall(r"^ *\| `([^`]+)`", beginning + other, flags=re.MULTILINE)
     assert len(phrases) >= 8
-    for phrase in [
-        *phrases,
-        "MAY STILL RUN AND COST MONEY",
-        "MAY RUN AND COST MONEY",
-        "Marked by a user",
-        "Deadline of",
-    ]:
+    phrases += ["MAY STILL RUN AND COST MONEY", "MAY RUN AND COST MONEY", "Marked by a user", "Deadline of"]
+    for phrase in phrases:
         for part in phrase.split("..."):
             assert part.strip("' ") in source, phrase

@@ -28,10 +28,9 @@ def _id(value: Any) -> str | None:
     return str(value) if isinstance(value, Block) else " ".join(str(value).split()[:3])
 
 
+@pytest.mark.usefixtures("_database")
 @pytest.mark.parametrize(("block", "line"), COMMANDS, ids=_id)
-def test_the_command_is_one(
-    block: Block, line: str, fake_freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch, _database: None
-) -> None:
+def test_the_command_is_one(block: Block, line: str, fake_freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:
     words = shlex.split(line)
     name = "python" if line.startswith("python -m airflow_provider_freddy.testing") else words[0]
     checks = {

@@ -29,8 +29,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 LEADS_NOWHERE = {
     "[a page](gone.md)": "gone",
     "[a heading](#no-such-heading)": "no-such-heading",
-    "{py:class}`~airflow_provider_freddy.hooks.freddy.FreddyHok`": "reference target not found: airflow_provider_freddy",
-    "{py:class}`FreddyHuk`": "reference target not found: FreddyHuk",
+    "{py:class}`~airflow_provider_freddy.hooks.freddy.FreddyHok`": "not found: airflow_provider_freddy.hooks",
+    "{py:class}`FreddyHuk`": "not found: FreddyHuk",
     "```{no-such-directive}\n```": "no-such-directive",
 }
 
