@@ -37,13 +37,6 @@ def check_settings(settings: ConnectionSettings) -> None:
     assert settings.organization_id == "org_..."
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_ignored(caplog: pytest.LogCaptureFixture) -> Any:
-    """No example has an entry that the provider would warn of."""
-    yield
-    assert "ignoring" not in caplog.text
-
-
 def test_every_block_is_of_a_kind_that_a_test_knows() -> None:
     assert BLOCKS
     unknown = [f"{block}: {block.kind or 'no kind'}" for block in BLOCKS if block.kind not in RUN | SHOWN]
