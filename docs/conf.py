@@ -27,6 +27,7 @@ html_theme = "furo"
 html_title = f"{project} {__version__}"
 # The pages are whole without asking anybody else.
 html_copy_source = False
+html_show_copyright = False
 
 # In the order in which the source has them, which is the order of a first reading.
 autodoc_member_order = "bysource"
