@@ -7,7 +7,7 @@ GROUP ?= dev
 # What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes. With
 # LIVE=1 the tests on a running Airflow are among them.
 VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
-TESTS ?= tests --ignore=tests/judges --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live --ignore=tests/kill_matrix)
+TESTS ?= tests --ignore=tests/judges --ignore=tests/docs/test_site.py --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live --ignore=tests/kill_matrix)
 JOBS ?= 1
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges kill-matrix lint venv bench soak constraints clean
+.PHONY: demo test test-matrix judges kill-matrix lint docs venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -57,6 +57,11 @@ lint: venv
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# The pages as a site, with every warning an error; a part of `make test` does the same.
+docs: venv
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site is at docs/_build/html/index.html"
+
 # The peers live in an environment of their own: the provider needs none of them. One that cannot be installed is
 # left out, and the table says so.
 BENCH_PEERS ?= databricks dbt-cloud airbyte openai
@@ -90,4 +95,4 @@ constraints: venv
 	done
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache docs/_build
