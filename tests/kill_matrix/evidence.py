@@ -27,7 +27,7 @@ _TIME_IS_OVER = "The time for response"
 
 def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str) -> str:
     """
-    Name the mechanism, or say that it cannot be told.
+    Name the mechanism, as far as a log tells.
 
     :param airflow: the Airflow, whose logs are read.
     :param freddy: the fake.
@@ -46,7 +46,7 @@ def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, h
         if place in found:
             return _mechanism(place, found[place], files[place], _try_of(freddy, response_id), how_it_ended)
     print("Nobody has told. The response is in", airflow.logs_containing(response_id))
-    return "not told"
+    return "somebody whose log is gone"
 
 
 def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it_ended: str) -> str:

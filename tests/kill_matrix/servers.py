@@ -27,8 +27,8 @@ START_SECONDS = 30
 
 def program(name: str) -> str | None:
     """Return where a program is; Debian keeps those of PostgreSQL out of the PATH."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)
-    return shutil.which(name) or next((found for folder in folders if (found := shutil.which(name, path=folder))), None)
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
 
 
 class Server:

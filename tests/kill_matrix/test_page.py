@@ -7,7 +7,7 @@ from pathlib import Path as File
 
 import pytest
 
-from . import paths, report, test_as_today
+from . import cluster, paths, report, test_as_today
 
 EVERY_PATH = [
     *paths.WHILE_IT_WAITS,
@@ -27,17 +27,31 @@ def line(path: str, outcome: str, seconds: float | None, *, style: str = "functi
         "outcome": outcome,
         "seconds": seconds,
         "by": by,
+        "executor": "LocalExecutor",
+        "database": "sqlite",
     } | more
 
 
-@pytest.mark.parametrize("path", EVERY_PATH, ids=lambda path: path.name)
-def test_every_way_is_on_the_page(path: paths.Path) -> None:
-    measured = report.PAGE.read_text().split(report.BEGIN)[1].split(report.END)[0]
+EVERY_PATH_OF = {"LocalExecutor": EVERY_PATH, "CeleryExecutor": cluster.EVERY_PATH}
+
+
+@pytest.mark.parametrize(
+    ("executor", "path"),
+    [
+        pytest.param(executor, path, id=f"{executor}: {path.name}")
+        for executor, ways in EVERY_PATH_OF.items()
+        for path in ways
+    ],
+)
+def test_every_way_is_on_the_page(executor: str, path: paths.Path) -> None:
+    begin, end = report.MARKERS[executor]
+    measured = report.PAGE.read_text().split(begin)[1].split(end)[0]
     assert f"| {path.row} | {path.name} " in measured
 
 
-def test_names_tell_ways_apart() -> None:
-    names = [path.name for path in EVERY_PATH]
+@pytest.mark.parametrize("executor", EVERY_PATH_OF)
+def test_names_tell_ways_apart(executor: str) -> None:
+    names = [path.name for path in EVERY_PATH_OF[executor]]
     assert sorted(names) == sorted(set(names))
 
 
@@ -63,7 +77,7 @@ def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> N
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert " old " not in text
-    assert "With the provider as it comes: 4 measurements, 1 with a response left running, 0 with one" in text
+    assert "as it comes, on SQLite: 4 measurements, 1 with a response left running, 0 with one" in text
     killed = next(one for one in text.splitlines() if "is killed" in one)
     assert "watchdog: 1.0 s (max 1.5), 2 times; **left running**, once" in killed
     assert killed.endswith("| **left running**, once |")
