@@ -23,11 +23,12 @@ from demo.airflow_processes import KEEP_ENVIRONMENT_VISIBLE, MARKER_VARIABLE, Ow
 from demo.airflow_setup import HOST, free_ports
 
 START_SECONDS = 30
+DEBIAN = Path("/usr/lib/postgresql")
 
 
 def program(name: str) -> str | None:
-    """Return where a program is; Debian keeps those of PostgreSQL out of the PATH."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
+    """Return where a program is; Debian keeps those of PostgreSQL out of the PATH, a folder for each version."""
+    folders = sorted(DEBIAN.glob("[0-9]*/bin"), key=lambda folder: -int(folder.parent.name))
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
 
 
