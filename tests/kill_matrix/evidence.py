@@ -56,8 +56,8 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
     if place == "trigger":
         if "The task ends before" in "\n".join(_lines(file)):
             return "trigger's on_kill"
-        # Why it has ended its wait stands in what the resumed task says.
-        whole = [line for log in file.parent.glob(f"attempt={try_number}.log*") for line in _lines(log)]
+        # Why it has ended its wait stands in its event, and in the error of the resumed task.
+        whole = [log.read_text(errors="replace") for log in file.parent.glob(f"attempt={try_number}.log*")]
         return _by("\n".join(whole), [(_TIME_IS_OVER, "trigger's deadline")], "trigger, giving up")
     if place == "DAG processor":
         return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
