@@ -44,11 +44,11 @@ def test_a_guarded_dag_leaves_nothing_running_when_a_task(
     measure(path, style, variant, prepare=Cell.wait_for_record)
 
 
-@cells([path for path in LAST_TRY_LOST if path.row == "7f"])
+@cells([path for path in LAST_TRY_LOST if path.row == "7f"], "by itself")
 def test_nothing_is_left_running_when_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
-    measure(path, style)
+    measure(path, style, variant)
 
 
-@cells([path for path in LAST_TRY_LOST if path.row == "7e"])
+@cells([path for path in LAST_TRY_LOST if path.row == "7e"], "by itself")
 def test_nobody_cancels_when_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
     measure(path, style, variant, leaks=True, prepare=Cell.wait_for_record)
