@@ -26,6 +26,8 @@ RESULTS = os.environ.get("KILL_MATRIX_RESULTS")
 REPEAT = int(os.environ.get("REPEAT", "1"))
 #: Where Airflow keeps its tables: ``postgres`` or ``sqlite``. By default PostgreSQL where it is installed.
 DATABASE = os.environ.get("KILL_MATRIX_DATABASE") or ("sqlite" if PostgreSQL.missing() else "postgres")
+if DATABASE not in {"postgres", "sqlite"}:
+    raise pytest.UsageError(f"KILL_MATRIX_DATABASE has to be postgres or sqlite, not {DATABASE}")
 
 
 def pytest_report_header() -> str:
