@@ -12,10 +12,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import cluster, paths
+
 PAGE = Path(__file__).parent.parent.parent / "docs" / "guarantees.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEGIN_CELERY, END_CELERY = "<!-- measured on Celery: begin -->", "<!-- measured on Celery: end -->"
 MARKERS = {"LocalExecutor": (BEGIN, END), "CeleryExecutor": (BEGIN_CELERY, END_CELERY)}
+#: Ways stand in the order of the matrix, whatever was run first.
+_NAMES = dict.fromkeys(path.name for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH])
+ORDER = {name: number for number, name in enumerate(_NAMES)}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 STYLES = {
@@ -63,7 +68,8 @@ def table(title: str, results: Results, styles: list[str]) -> str:
         f"| | {title} | " + " | ".join(STYLES[style] for style in styles) + " |",
         "| --- " * (len(styles) + 2) + "|",
     ]
-    for row, path, variant in dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results):
+    rows = dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results)
+    for row, path, variant in sorted(rows, key=lambda one: ORDER.get(str(one[1]), len(ORDER))):
         cells = [
             cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
             for style in styles
