@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges kill-matrix lint docs venv bench soak constraints clean
+.PHONY: demo test test-matrix judges kill-matrix kill-matrix-celery lint docs venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -36,13 +36,24 @@ test: venv lint
 	$(VENV)/bin/python -m pytest -m live
 
 # Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
+# On PostgreSQL where it is installed; KILL_MATRIX_DATABASE=sqlite or =postgres insists.
 REPEAT ?= 1
 RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
-		--ignore tests/kill_matrix/test_page.py; \
+		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_celery.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+# The same for the ways in which the executor has a part: two Celery workers, Redis, PostgreSQL; about 20 minutes.
+kill-matrix-celery: RESULTS = kill-matrix-celery.jsonl
+kill-matrix-celery:
+	@$(MAKE) --no-print-directory venv VENV=$(VENV)-celery GROUP=celery
+	@$(VENV)-celery/bin/python -m tests.kill_matrix.servers
+	rm -f $(RESULTS)
+	KILL_MATRIX_DATABASE=postgres KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) \
+		$(VENV)-celery/bin/python -m pytest tests/kill_matrix/test_on_celery.py; \
+		status=$$?; $(VENV)-celery/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
@@ -88,9 +99,9 @@ soak: venv
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
-		group=tests; test $$version = $(AIRFLOW) && group=dev; \
+		groups=tests; test $$version = $(AIRFLOW) && groups="dev celery"; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-			--extra testing --group pyproject.toml:$$group --output-file constraints/airflow-$$version.txt \
+			--extra testing $$(printf -- '--group pyproject.toml:%s ' $$groups) --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
