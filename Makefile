@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges kill-matrix lint venv bench soak constraints clean
+.PHONY: demo test test-matrix judges browser kill-matrix lint venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -51,6 +51,17 @@ test-matrix:
 judges: venv
 	$(VENV)/bin/python -m pytest tests/judges -m 'judges or not judges'
 
+# The connection form, a task's page and its log in a real browser: Debian's package `chromium`. What the tests see is
+# kept in SCREENSHOTS; with SCREENSHOTS=docs/images they are the pictures of the README.
+SCREENSHOTS ?= screenshots
+
+$(VENV)/.browser: $(VENV)/.installed
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet -c constraints/airflow-$(AIRFLOW).txt --group browser
+	@touch $@
+
+browser: $(VENV)/.browser
+	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(VENV)/bin/python -m pytest tests/browser -m browser
+
 lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -85,7 +96,7 @@ constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
 		group=tests; test $$version = $(AIRFLOW) && group=dev; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-			--extra testing --group pyproject.toml:$$group --output-file constraints/airflow-$$version.txt \
+			--extra testing --group pyproject.toml:$$group --group pyproject.toml:browser --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
