@@ -32,7 +32,7 @@ demo: venv
 
 # What needs no Airflow of its own runs in two processes; a real Airflow wants the machine for itself.
 test: venv lint
-	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges'
+	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges and not browser'
 	$(VENV)/bin/python -m pytest -m live
 
 # Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.

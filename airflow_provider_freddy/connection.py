@@ -115,7 +115,7 @@ def _api_key(connection: Any) -> str:
     key = (connection.password or "").strip()
     if not key:
         raise FreddyCredentialsError(
-            f"The Airflow connection {connection.conn_id!r} has no API key: put it into the password. "
+            f"The Airflow connection {connection.conn_id!r} has no API key: put it into 'API key' (the password). "
             "Nothing was sent to Freddy."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
