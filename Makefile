@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges kill-matrix kill-matrix-celery lint docs venv bench soak constraints clean
+.PHONY: demo test test-matrix judges browser kill-matrix kill-matrix-celery lint docs venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -32,7 +32,7 @@ demo: venv
 
 # What needs no Airflow of its own runs in two processes; a real Airflow wants the machine for itself.
 test: venv lint
-	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges' --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges and not browser' --cov --cov-report=term
 	$(VENV)/bin/python -m pytest -m live
 
 # Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
@@ -61,6 +61,17 @@ test-matrix:
 # What the packaging world says of wheel and sdist, and the unit tests against the installed wheel.
 judges: venv
 	$(VENV)/bin/python -m pytest tests/judges -m 'judges or not judges'
+
+# The connection form, a task's page and its log in a real browser: Debian's package `chromium`. What the tests see is
+# kept in SCREENSHOTS; with SCREENSHOTS=docs/images they are the pictures of the README.
+SCREENSHOTS ?= screenshots
+
+$(VENV)/.browser: $(VENV)/.installed
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet -c constraints/airflow-$(AIRFLOW).txt --group browser
+	@touch $@
+
+browser: $(VENV)/.browser
+	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(VENV)/bin/python -m pytest tests/browser -m browser
 
 lint: venv
 	$(VENV)/bin/ruff check .
@@ -101,7 +112,7 @@ constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
 		groups=tests; test $$version = $(AIRFLOW) && groups="dev celery"; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-			--extra testing $$(printf -- '--group pyproject.toml:%s ' $$groups) --output-file constraints/airflow-$$version.txt \
+			--extra testing $$(printf -- '--group pyproject.toml:%s ' browser $$groups) --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 

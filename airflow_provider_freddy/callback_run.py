@@ -186,7 +186,11 @@ def _nothing_found(context: Mapping[str, Any]) -> str:
 def _whose(context: Mapping[str, Any]) -> str:
     """Name the task or the run that the callback is for; never fails, the last line of the log needs it."""
     try:
-        whose = f"{TaskTry.of(context)}{'' if in_task_process(context) else ' (in the DAG processor)'}"
+        this_try = TaskTry.of(context)
+        whose = f"{this_try}{'' if in_task_process(context) else ' (in the DAG processor)'}"
+        if AIRFLOW_V_3_0_PLUS and in_task_process(context):
+            # The log is this try's own, and what became of the response should be seen there without scrolling.
+            whose = f"{this_try.task}, try {this_try.try_number}"
     except (KeyError, AttributeError):
         whose = ""
     if whose and "reason" not in context:

@@ -26,6 +26,7 @@ _HTTP_OPTIONS = {*_HTTP_BOOLEANS, "verify", "verify_ssl", "cert", "proxies", "pr
 _IGNORED_OPTIONS = {"stream", "check_response"}
 _OWN_FIELDS = {"organization_id", "auth_scheme", "headers", "link_base_url"}
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def _api_key(connection: Any) -> str:
     key = (connection.password or "").strip()
     if not key:
         raise FreddyCredentialsError(
-            f"The Airflow connection {connection.conn_id!r} has no API key: put it into the password. "
+            f"The Airflow connection {connection.conn_id!r} has no API key: put it into 'API key' (the password). "
             "Nothing was sent to Freddy."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
@@ -143,7 +144,8 @@ def _base_url(host: str | None, port: int | None, schema: str | None) -> str:
     if parts.query or parts.fragment or any(character.isspace() for character in host):
         raise ValueError("its host must be a base URL without query, fragment and spaces.")
     # Reading .port checks it; some Airflow versions send port 0 when the field is left empty.
-    netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
+    told = parts.port or not port or port == _DEFAULT_PORTS[parts.scheme]
+    netloc = parts.netloc if told else f"{parts.netloc}:{port}"
     path = parts.path if scheme_only or not schema else f"{parts.path.rstrip('/')}/{schema}"
     return f"{parts.scheme}://{netloc}{path}".rstrip("/")
 

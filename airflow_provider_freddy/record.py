@@ -43,9 +43,13 @@ class TaskTry(NamedTuple):
             return metadata
         return {**{f"airflow_{name}": str(value) for name, value in self._asdict().items()}, **(metadata or {})}
 
+    @property
+    def task(self) -> str:
+        """The task as people write it: with the index that it may have."""
+        return f"{self.task_id}[{self.map_index}]" if self.map_index >= 0 else self.task_id
+
     def __str__(self) -> str:
-        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{index}, run {self.run_id}, try {self.try_number}"
+        return f"{self.dag_id}.{self.task}, run {self.run_id}, try {self.try_number}"
 
 
 @dataclass(frozen=True)

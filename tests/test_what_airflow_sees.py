@@ -105,7 +105,7 @@ def test_the_ui_is_given_the_form() -> None:
     fields = form.standard_fields
     assert fields.password.title == "API key"
     assert fields.host.title == "Base URL"
-    assert [fields.login.hidden, fields.port.hidden, fields.url_schema.hidden] == [True, True, True]
+    assert [fields.login.hidden, fields.port.hidden, fields.url_schema.hidden] == [True, False, True]
 
 
 def test_airflow_has_nothing_to_say_about_the_provider() -> None:

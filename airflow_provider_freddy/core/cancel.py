@@ -63,8 +63,8 @@ class CancelResult:
     def __str__(self) -> str:
         if self.outcome is CancelOutcome.CANCELLED:
             at = f" at {self.cancelled_at.isoformat()}" if self.cancelled_at else ""
-            return f"{self.response_id} cancelled{at}"
-        return f"{self.response_id} had already ended ({self.status or 'final status not known'})"
+            return f"{self.response_id} cancelled{at}: costs nothing more"
+        return f"{self.response_id} had already ended ({self.status or 'final status not known'}): costs nothing more"
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,29 @@ from typing import Any
 
 from airflow_provider_freddy.core.endpoint import AUTH_SCHEMES, DEFAULT_AUTH_SCHEME, DEFAULT_BASE_URL
 
-_ORGANIZATION = ("Organization ID", "The organization that pays. A task can name another one.")
+# Airflow 3 shows no placeholder in custom fields: the example has to be in the help.
+_ORGANIZATION = ("Organization ID", "The organization that pays, such as org_... A task can name another one.")
 _AUTH_SCHEME = (
     "Auth scheme",
     f"How the API key is sent: {', '.join(AUTH_SCHEMES)}. Leave empty for {DEFAULT_AUTH_SCHEME}.",
 )
 _LINK_BASE_URL = (
     "Link base URL",
-    "Where the link 'Freddy response' on a task's page leads: a base URL, or an address with {response_id} and "
-    "{organization_id} in it. Leave empty for the base URL.",
+    "Where the link 'Freddy response' on a task's page leads: a base URL, or an address such as "
+    "https://example.com/responses/{response_id}. It may hold {organization_id}, too. Leave empty for the Base URL.",
 )
 
-_HIDDEN = ["port", "schema", "login"]
+# Not the port: the Test button of Airflow 3.3.1 and 3.3.2 refuses every connection without one (apache/airflow#73298).
+_HIDDEN = ["schema", "login"]
 _LABELS = {
     "password": "API key",
     "host": "Base URL",
+    "port": "Port (if not in the Base URL)",
     "extra": "Extra (HTTP options: timeout, verify, proxies, headers)",
 }
 _PLACEHOLDERS = {
     "host": DEFAULT_BASE_URL,
+    "port": "443",
     "password": "ak_...",
     "organization_id": "org_...",
     "auth_scheme": DEFAULT_AUTH_SCHEME,
@@ -44,7 +48,7 @@ def conn_fields() -> dict[str, Any]:
         "auth_scheme": {
             "label": _AUTH_SCHEME[0],
             "description": _AUTH_SCHEME[1],
-            "schema": {"type": ["string", "null"], "enum": [*AUTH_SCHEMES, None], "default": DEFAULT_AUTH_SCHEME},
+            "schema": {"type": ["string", "null"], "enum": list(AUTH_SCHEMES), "default": DEFAULT_AUTH_SCHEME},
         },
         "link_base_url": {
             "label": _LINK_BASE_URL[0],

@@ -23,7 +23,8 @@ def test_what_a_failed_task_has_started_is_cancelled(run_dag: Callable, fake_fre
     assert fake_freddy_connection.left_running == []
     assert [request.method for request in fake_freddy_connection.requests] == ["POST", "DELETE"]
     (line,) = last_words(run.log)
-    assert f"{response.id} cancelled at" in line
+    assert f"try 1: {response.id} cancelled at" in line
+    assert "costs nothing more" in line
     assert run.log.count("another callback ran for ask") >= 2
 
 

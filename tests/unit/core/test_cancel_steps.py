@@ -172,8 +172,8 @@ def test_a_result_as_values_for_an_xcom_and_in_words():
         "cancelled_at": "2025-01-01T00:00:00+00:00",
     }
     assert type(cancelled.as_dict()["outcome"]) is str
-    assert str(cancelled) == "resp_1 cancelled at 2025-01-01T00:00:00+00:00"
+    assert str(cancelled) == "resp_1 cancelled at 2025-01-01T00:00:00+00:00: costs nothing more"
     unknown = CancelResult("resp_1", CancelOutcome.ALREADY_FINAL)
     assert unknown.as_dict() == {"outcome": "already_final", "status": None, "cancelled_at": None}
     assert "not known" in str(unknown)
-    assert "completed" in str(replace(unknown, status="completed"))
+    assert str(replace(unknown, status="completed")) == "resp_1 had already ended (completed): costs nothing more"

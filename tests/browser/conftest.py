@@ -1,0 +1,115 @@
+"""A real Airflow with a fake Freddy beside it, and the Chromium of this machine that looks at Airflow's UI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_freddy.testing import FakeFreddy
+from demo.local_airflow import LocalAirflow
+from tests.airflow_versions import AIRFLOW
+from tests.browser.ui import Airflow2Ui, Airflow3Ui, Ui
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+DAGS = Path(__file__).parent / "dags"
+FOLDER = Path(__file__).parent
+# A click waits for the page behind it, and the machine may be busy.
+PATIENCE_SECONDS = 30
+WIDTH, HEIGHT = 1100, 1000
+# `make browser` installs what drives the browser; without it these tests are not there, which `make test` leaves out.
+collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
+failed = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == FOLDER:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.failed:
+        item.stash[failed] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("These tests need the browser Chromium: on Debian, `apt-get install chromium`", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def freddy() -> Iterator[FakeFreddy]:
+    with FakeFreddy(duration=300) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def airflow(chromium: Browser, freddy: FakeFreddy) -> Iterator[LocalAirflow]:
+    connection = {"AIRFLOW_CONN_FREDDY_DEFAULT": freddy.connection_json()}
+    with LocalAirflow(DAGS, env=connection, config={"CORE__TEST_CONNECTION": "Enabled"}) as local:
+        if AIRFLOW < (3, 0):
+            Airflow2Ui.add_user(local)
+        yield local
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, chromium: Browser, screenshots: Path) -> Iterator[Page]:
+    context = chromium.new_context(locale="en-US", timezone_id="UTC", viewport={"width": WIDTH, "height": HEIGHT})
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    page = context.new_page()
+    yield page
+    if request.node.stash.get(failed, False):
+        page.screenshot(path=screenshots / f"failed-{request.node.name}.png")
+    context.close()
+
+
+@pytest.fixture
+def ui(airflow: LocalAirflow, page: Page) -> Ui:
+    """Airflow's UI, logged in."""
+    ui = (Airflow3Ui if AIRFLOW >= (3, 0) else Airflow2Ui)(page, airflow.url)
+    ui.log_in()
+    return ui
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures go: the folder that `make browser` names."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def picture(page: Page, screenshots: Path) -> Callable[..., None]:
+    """Keep what a person sees, or a part of it."""
+
+    def keep(name: str, part: Locator | None = None, height: int = HEIGHT) -> None:
+        # The mouse would show its tooltip.
+        page.mouse.move(0, 0)
+        file = screenshots / f"{name}-{AIRFLOW[0]}.{AIRFLOW[1]}.png"
+        if part is not None:
+            part.screenshot(path=file, animations="disabled")
+        else:
+            top = {"x": 0, "y": 0, "width": WIDTH, "height": height}
+            page.screenshot(path=file, animations="disabled", clip=top)
+
+    return keep
