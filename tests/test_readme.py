@@ -12,10 +12,12 @@ import pytest
 
 from tests.airflow_versions import AIRFLOW, dag_bag, needs_airflow
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 DAG_BLOCKS = [block for block in PYTHON_BLOCKS if "with DAG(" in block]
 TEST_BLOCKS = [block for block in PYTHON_BLOCKS if "def test_" in block]
+PICTURES = re.findall(r"\]\((docs/images/[^)]*)\)", README)
 CONNECTIONS = re.findall(r"export AIRFLOW_CONN_FREDDY_DEFAULT='(.*)'", README)
 
 
@@ -42,6 +44,11 @@ def test_the_dag_is_one(block: str, tmp_path: Path) -> None:
     bag = dag_bag(tmp_path)
     assert bag.import_errors == {}
     assert len(bag.dags) == 1
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_the_picture_is_there_and_small(picture: str) -> None:
+    assert 1_000 < (ROOT / picture).stat().st_size < 150_000
 
 
 def test_the_quickstart_is_under_ten_lines() -> None:
