@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_freddy.core.endpoint import AUTH_SCHEMES, DEFAULT_AUTH_SCHEME, DEFAULT_BASE_URL
 
 # Airflow 3 shows no placeholder in custom fields: the example has to be in the help.
-_ORGANIZATION = ("Organization ID", "The organization that pays, such as org_... A task can name another one.")
+_ORGANIZATION = ("Organization ID", "The organization that pays (org_...). A task can name another one.")
 _AUTH_SCHEME = (
     "Auth scheme",
     f"How the API key is sent: {', '.join(AUTH_SCHEMES)}. Leave empty for {DEFAULT_AUTH_SCHEME}.",

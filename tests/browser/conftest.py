@@ -17,13 +17,15 @@ from tests.airflow_versions import AIRFLOW
 from tests.browser.ui import Airflow2Ui, Airflow3Ui, Ui
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize
 
 DAGS = Path(__file__).parent / "dags"
 FOLDER = Path(__file__).parent
 # A click waits for the page behind it, and the machine may be busy.
 PATIENCE_SECONDS = 30
-WIDTH, HEIGHT = 1100, 1000
+# The form of Airflow 2 fits into it.
+SIZE: ViewportSize = {"width": 1280, "height": 1400}
+UI = Airflow3Ui if AIRFLOW >= (3, 0) else Airflow2Ui
 # `make browser` installs what drives the browser; without it these tests are not there, which `make test` leaves out.
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 failed = pytest.StashKey[bool]()
@@ -71,23 +73,27 @@ def airflow(chromium: Browser, freddy: FakeFreddy) -> Iterator[LocalAirflow]:
         yield local
 
 
+@pytest.fixture(scope="session")
+def session(chromium: Browser, airflow: LocalAirflow) -> Iterator[BrowserContext]:
+    """A browser that is logged in: Airflow 2 refuses the sixth login within 40 seconds."""
+    with chromium.new_context(locale="en-US", timezone_id="UTC", viewport=SIZE) as context:
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        with context.new_page() as page:
+            UI(page, airflow.url).log_in()
+        yield context
+
+
 @pytest.fixture
-def page(request: pytest.FixtureRequest, chromium: Browser, screenshots: Path) -> Iterator[Page]:
-    context = chromium.new_context(locale="en-US", timezone_id="UTC", viewport={"width": WIDTH, "height": HEIGHT})
-    context.set_default_timeout(PATIENCE_SECONDS * 1000)
-    page = context.new_page()
-    yield page
-    if request.node.stash.get(failed, False):
-        page.screenshot(path=screenshots / f"failed-{request.node.name}.png")
-    context.close()
+def page(request: pytest.FixtureRequest, session: BrowserContext, screenshots: Path) -> Iterator[Page]:
+    with session.new_page() as page:
+        yield page
+        if request.node.stash.get(failed, False):
+            page.screenshot(path=screenshots / f"failed-{request.node.name}.png")
 
 
 @pytest.fixture
 def ui(airflow: LocalAirflow, page: Page) -> Ui:
-    """Airflow's UI, logged in."""
-    ui = (Airflow3Ui if AIRFLOW >= (3, 0) else Airflow2Ui)(page, airflow.url)
-    ui.log_in()
-    return ui
+    return UI(page, airflow.url)
 
 
 @pytest.fixture(scope="session")
@@ -102,14 +108,10 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def picture(page: Page, screenshots: Path) -> Callable[..., None]:
     """Keep what a person sees, or a part of it."""
 
-    def keep(name: str, part: Locator | None = None, height: int = HEIGHT) -> None:
-        # The mouse would show its tooltip.
-        page.mouse.move(0, 0)
+    def keep(name: str, part: Locator | None = None, height: int = SIZE["height"]) -> None:
+        page.mouse.move(0, 0)  # Else it shows a tooltip.
+        page.set_viewport_size({**SIZE, "height": height})
         file = screenshots / f"{name}-{AIRFLOW[0]}.{AIRFLOW[1]}.png"
-        if part is not None:
-            part.screenshot(path=file, animations="disabled")
-        else:
-            top = {"x": 0, "y": 0, "width": WIDTH, "height": height}
-            page.screenshot(path=file, animations="disabled", clip=top)
+        (part or page).screenshot(path=file, animations="disabled")
 
     return keep

@@ -23,11 +23,11 @@ def test_the_page_of_a_task_leads_to_its_response(
     link = page.get_by_role("link", name="Freddy response")
     address = f"{freddy.url}/v1/model/response/{response.id}?organizationId={freddy.organization_id}"
     expect(link).to_have_attribute("href", address)
-    picture("task-page", height=450)
+    picture("task-page", height=580)
 
 
 def test_the_log_of_a_failed_task_says_what_became_of_its_response_and_what_it_costs(
-    ui: Ui, airflow: LocalAirflow, freddy: FakeFreddy, picture: Callable
+    ui: Ui, airflow: LocalAirflow, freddy: FakeFreddy
 ) -> None:
     airflow.wait_for_dag("fail_meanwhile")
     before = len(freddy.responses)
@@ -39,4 +39,3 @@ def test_the_log_of_a_failed_task_says_what_became_of_its_response_and_what_it_c
     expect(log).to_contain_text(f"try 1: {response.id} cancelled at")
     (line,) = [line for line in log.inner_text().splitlines() if "Freddy callback for" in line]
     assert line.endswith("costs nothing more")
-    picture("task-log")

@@ -31,11 +31,6 @@ class Ui:
         """Return the field that is filled in there."""
         return self.row(label).locator("input:not([type=hidden]), textarea").first
 
-    def fill(self, **fields: str) -> None:
-        """Fill fields of the open form in, by their labels with _ for a blank."""
-        for label, value in fields.items():
-            self.field(label.replace("_", " ")).fill(value)
-
 
 class Airflow3Ui(Ui):
     """The UI of Airflow 3."""

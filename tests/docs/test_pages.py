@@ -49,6 +49,13 @@ def test_every_relative_link_leads_somewhere(file: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {(file.parent / link).resolve() for file in PAGES for link in _LINK.findall(file.read_text())}
+    pictures = {picture.resolve() for picture in (DOCS / "images").iterdir()}
+    assert pictures <= shown
+    assert all(1_000 < picture.stat().st_size < 150_000 for picture in pictures)
+
+
 def test_the_readme_leads_to_every_how_to() -> None:
     linked = {(ROOT / link.split("#")[0]).resolve() for link in _LINK.findall((ROOT / "README.md").read_text())}
     assert set((DOCS / "how-to").glob("*.md")) <= linked
