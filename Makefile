@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges kill-matrix lint venv bench soak constraints clean
+.PHONY: demo test test-versions test-matrix judges kill-matrix kill-matrix-versions lint venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -41,8 +41,21 @@ RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
-		--ignore tests/kill_matrix/test_page.py; \
+		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_every_version.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+# The usual ways only, on the oldest versions of Airflow and on this one: some minutes each.
+kill-matrix-versions: RESULTS = kill-matrix-versions.jsonl
+kill-matrix-versions:
+	rm -f $(RESULTS)
+	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) $(PYTHON) tests/matrix.py 2.11 3.0 $(AIRFLOW) \
+		--tests tests/kill_matrix/test_on_every_version.py; \
+		status=$$?; $(PYTHON) -m tests.kill_matrix.report_versions $(RESULTS) && exit $$status
+
+# On the oldest versions: all in which they differ, and not what is the same without Airflow.
+SAME_EVERYWHERE = tests/judges tests/live tests/kill_matrix tests/unit/core tests/unit/hooks tests/unit/testing
+test-versions:
+	$(PYTHON) tests/matrix.py 2.11 3.0 --tests "tests $(SAME_EVERYWHERE:%=--ignore=%) --ignore=tests/test_bench.py"
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"

@@ -86,6 +86,31 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     return from_server is None or bool(getattr(from_server, "next_method", True))
 
 
+def with_try(context: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the arguments that a deferred task is resumed with, from which :func:`without_try` tells of which try they are.
+
+    3.0 keeps them for the next try, and resumes that with the end of the one before (mended in 3.1.0).
+
+    :param context: the context of the task that is deferred.
+    :param kwargs: the arguments.
+    """
+    keeps_them = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
+    return {**kwargs, "deferred_in_try": context["ti"].try_number} if keeps_them else dict(kwargs)
+
+
+def without_try(context: Mapping[str, Any], kwargs: Mapping[str, Any] | None) -> tuple[dict[str, Any], bool]:
+    """
+    Return the arguments as they were given to :func:`with_try`, and whether they are of this try.
+
+    :param context: the context of the task that is resumed.
+    :param kwargs: what it is resumed with.
+    """
+    given = dict(kwargs or {})
+    this_try = context["ti"].try_number
+    return given, given.pop("deferred_in_try", this_try) == this_try
+
+
 def airflow_stats() -> Any:
     """
     Return Airflow's ``Stats`` as this process has set it up.
