@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 class DeferrableOperator(BaseOperator):
     """Every try begins anew, also where Airflow would resume it with the end of an earlier one."""
 
-    def hand_over(
-        self, context: Context, trigger: BaseTrigger, timeout: timedelta | None, **kwargs: Any
-    ) -> NoReturn:
+    def hand_over(self, context: Context, trigger: BaseTrigger, timeout: timedelta | None, **kwargs: Any) -> NoReturn:
         """
         Defer the task to a trigger, and be resumed in ``execute_complete``.
 

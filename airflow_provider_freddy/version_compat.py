@@ -88,7 +88,7 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
 
 def with_try(context: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the arguments that a deferred task is resumed with, from which :func:`without_try` tells of which try they are.
+    Return the arguments that a deferred task is resumed with; :func:`without_try` tells of which try they are.
 
     3.0 keeps them for the next try, and resumes that with the end of the one before (mended in 3.1.0).
 

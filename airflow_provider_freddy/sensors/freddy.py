@@ -123,7 +123,7 @@ class ResponseStatusSensor(DeferrableOperator, BaseSensorOperator):
         push_link(context, self._hook(), response_id, self.organization_id)
         arguments = {**self._trigger_arguments(), "response_id": response_id, "deadline": until}
         trigger = ResponseTrigger(**arguments)
-        self.hand_over(context, trigger, backstop(until), timed_out=ends[0] <= ends[1])
+        return self.hand_over(context, trigger, backstop(until), timed_out=ends[0] <= ends[1])
 
     def _start_in_triggerer(self) -> None:
         if not can_start_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor):
