@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,7 +29,7 @@ class DeferrableOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=arguments, timeout=timeout)
         raise AssertionError("A deferral comes back as a new process.")
 
-    def resume_execution(self, next_method: str, next_kwargs: Mapping[str, Any] | None, context: Context) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
         Resume a task that was deferred in this try; one that was deferred in an earlier one begins anew.
 
