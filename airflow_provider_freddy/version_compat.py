@@ -33,10 +33,8 @@ def in_task_process(context: Mapping[str, Any]) -> bool:
 
     :param context: the callback's context.
     """
-    if "exception" in context:
-        return True
-    # dag.test() of 3.0 leaves it out. There, only a task instance that was run in this process has a state.
-    return AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS and getattr(context.get("ti"), "state", None) is not None
+    # dag.test() of 3.0 to 3.2 leaves it out.
+    return "exception" in context or in_dag_test()
 
 
 def can_read_xcom(context: Mapping[str, Any]) -> bool:
