@@ -29,7 +29,7 @@ from bench.wait_scale import OURS, allow_many_sockets
 
 TITLE = "The real triggerer"
 FLOOR = "shared session, one look-up"
-CASES = [OURS, FLOOR, "http sensor", "http event", "databricks"]
+CASES = [OURS, FLOOR, "http sensor", "databricks"]
 LIMIT = 60.0
 
 
