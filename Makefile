@@ -7,7 +7,7 @@ GROUP ?= dev
 # What `make test-matrix` runs, TESTS on each and JOBS of them at the same time, and what `make constraints` writes. With
 # LIVE=1 the tests on a running Airflow are among them.
 VERSIONS ?= 2.11 3.0 3.1 3.2 3.3 3.3-py3.12 3.3-py3.13
-TESTS ?= tests --ignore=tests/judges --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live --ignore=tests/kill_matrix)
+TESTS ?= tests --ignore=tests/judges --ignore=tests/docs/test_site.py --ignore=tests/test_bench.py $(if $(LIVE),,--ignore=tests/live --ignore=tests/kill_matrix)
 JOBS ?= 1
 # uv is taken from the same index as pip.
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
@@ -15,7 +15,7 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges browser kill-matrix lint venv bench soak constraints clean
+.PHONY: demo test test-matrix judges browser kill-matrix kill-matrix-celery lint docs venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -32,17 +32,28 @@ demo: venv
 
 # What needs no Airflow of its own runs in two processes; a real Airflow wants the machine for itself.
 test: venv lint
-	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges and not browser'
+	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges and not browser' --cov --cov-report=term
 	$(VENV)/bin/python -m pytest -m live
 
 # Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
+# On PostgreSQL where it is installed; KILL_MATRIX_DATABASE=sqlite or =postgres insists.
 REPEAT ?= 1
 RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
-		--ignore tests/kill_matrix/test_page.py; \
+		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_celery.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+# The same for the ways in which the executor has a part: two Celery workers, Redis, PostgreSQL; about 20 minutes.
+kill-matrix-celery: RESULTS = kill-matrix-celery.jsonl
+kill-matrix-celery:
+	@$(MAKE) --no-print-directory venv VENV=$(VENV)-celery GROUP=celery
+	@$(VENV)-celery/bin/python -m tests.kill_matrix.servers
+	rm -f $(RESULTS)
+	KILL_MATRIX_DATABASE=postgres KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) \
+		$(VENV)-celery/bin/python -m pytest tests/kill_matrix/test_on_celery.py; \
+		status=$$?; $(VENV)-celery/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
@@ -67,6 +78,11 @@ lint: venv
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# The pages as a site, with every warning an error; a part of `make test` does the same.
+docs: venv
+	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site is at docs/_build/html/index.html"
 
 # The peers live in an environment of their own: the provider needs none of them. One that cannot be installed is
 # left out, and the table says so.
@@ -94,11 +110,11 @@ soak: venv
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
-		group=tests; test $$version = $(AIRFLOW) && group=dev; \
+		groups=tests; test $$version = $(AIRFLOW) && groups="dev celery"; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-			--extra testing --group pyproject.toml:$$group --group pyproject.toml:browser --output-file constraints/airflow-$$version.txt \
+			--extra testing $$(printf -- '--group pyproject.toml:%s ' browser $$groups) --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache docs/_build

@@ -145,6 +145,16 @@ def supervisor_pid() -> int | None:
     return os.getppid() if isinstance(getattr(comms, "socket", None), socket.socket) else None
 
 
+def in_dag_test() -> bool:
+    """
+    Tell whether this process answers its own questions to Airflow, as ``dag.test()`` of Airflow 3 does it.
+
+    It takes one at a time, and mixes up its tasks when a thread of another one still asks.
+    """
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    return hasattr(getattr(runner, "SUPERVISOR_COMMS", None), "supervisor")
+
+
 async def run_in_thread(function: Callable[[], T]) -> T:
     """
     Call, from an event loop of a triggerer, a function that may ask Airflow something.

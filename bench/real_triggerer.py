@@ -186,12 +186,12 @@ def measure(options: Options) -> list[Row]:
     from bench.waiting import available
 
     rows = []
-    sizes = {50: (60.0, options.rounds)} if options.quick else {1000: (6.0, options.rounds), 10_000: (12.0, 3)}
+    sizes = {50: 60.0} if options.quick else {1000: 6.0, 10_000: 12.0}
     with tempfile.TemporaryDirectory(prefix="freddy-bench-") as folder:
         database = empty_database(Path(folder))
-        for count, (goal, rounds) in sizes.items():
+        for count, goal in sizes.items():
             samples: dict[str, list[dict[str, Any]]] = {}
-            for round_number in range(min(rounds, options.rounds)):
+            for round_number in range(options.rounds):
                 for case in available(CASES if count < 10_000 else [OURS, FLOOR, "http sensor"]):
                     if count < 10_000 or case in {OURS, FLOOR} or not round_number:
                         samples.setdefault(case, []).append(sample(case, count, database))

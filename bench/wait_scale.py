@@ -153,20 +153,18 @@ def sample(case: str, count: int, behaviour: str = "run", window: float = WINDOW
 
 def measure(options: Options) -> list[Row]:
     """
-    Compare at 1,000 and at 10,000 triggers.
+    Compare at 10,000 triggers.
 
-    :param options: rounds (at most three with 10,000), and whether few will do.
+    :param options: rounds, and whether few triggers will do.
     """
     from bench.waiting import available
 
-    rows = []
-    for count, rounds in ((100, options.rounds),) if options.quick else ((1000, options.rounds), (10_000, 3)):
-        samples: dict[str, list[dict[str, float]]] = {}
-        for _ in range(min(rounds, options.rounds)):
-            for case in available([OURS, SLEEP, *PEERS, *FLOORS]):
-                samples.setdefault(case, []).append(sample(case, count))
-        rows += _rows(count, samples)
-    return rows
+    count = 100 if options.quick else 10_000
+    samples: dict[str, list[dict[str, float]]] = {}
+    for _ in range(options.rounds):
+        for case in available([OURS, SLEEP, *PEERS, *FLOORS]):
+            samples.setdefault(case, []).append(sample(case, count))
+    return _rows(count, samples)
 
 
 def _rows(count: int, samples: dict[str, list[dict[str, float]]]) -> list[Row]:
@@ -181,7 +179,7 @@ def _rows(count: int, samples: dict[str, list[dict[str, float]]]) -> list[Row]:
         "lag99": ("lag of the loop, p99, ms", [Goal(at_most=10)]),
         "cpu": ("CPU, % of one core", [Goal(at_most=30)]),
         "each": ("CPU a poll, ms", [Goal(at_most=1 / 3.3, of="http sensor"), Goal(at_most=1 / 1.7, of="databricks")]),
-        "kilobytes": ("memory a trigger, kB", [Goal(at_most=4)] if count >= 10_000 else [Goal(at_most=16)]),
+        "kilobytes": ("memory a trigger, kB", [Goal(at_most=4)]),
         "held": ("sockets held", [Goal(at_most=64)]),
         "opened": ("connections opened /s", [Goal(at_most=0)]),
     }

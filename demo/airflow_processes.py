@@ -44,6 +44,7 @@ class OwnProcess:
         self._folder = folder
         self._output = output
         self._popen: subprocess.Popen[bytes] | None = None
+        self._output_before = 0
         self._may_end = False
 
     def start(self) -> None:
@@ -51,6 +52,7 @@ class OwnProcess:
         self.started = datetime.now(UTC)
         self._may_end = False
         with self._output.open("ab") as output:
+            self._output_before = output.tell()
             self._popen = subprocess.Popen(
                 self._command,
                 env=self._environ,
@@ -99,6 +101,10 @@ class OwnProcess:
     def output(self) -> str:
         """Return all that the process wrote."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def output_since_start(self) -> str:
+        """Return what the process wrote since its latest start."""
+        return self._output.read_bytes()[self._output_before :].decode(errors="replace")
 
     def raise_if_died(self) -> None:
         """Raise with the end of the output if the process ended although nobody asked it to."""

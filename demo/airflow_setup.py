@@ -29,11 +29,16 @@ DATABASE_SETTING = "DATABASE__SQL_ALCHEMY_CONN"
 
 @dataclass(frozen=True)
 class Component:
-    """One kind of Airflow process; it is ready when a running job of its type is in the database."""
+    """
+    One kind of Airflow process.
+
+    It is ready when a running job of its type is in the database, or when it says so.
+    """
 
     title: str
     arguments: tuple[str, ...]
     job_type: str | None
+    says: str = ""
 
 
 # The log servers are not started: they listen on every network interface, and on one machine everybody reads
@@ -46,6 +51,12 @@ COMPONENTS = {
     "scheduler": Component("scheduler", ("scheduler", "--skip-serve-logs"), "SchedulerJob"),
     "dag-processor": Component("DAG processor", ("dag-processor",), "DagProcessorJob"),
     "triggerer": Component("triggerer", ("triggerer", "--skip-serve-logs"), "TriggererJob"),
+    "worker": Component(
+        "Celery worker",
+        ("celery", "worker", "--skip-serve-logs", "--celery-hostname", "worker-{index}"),
+        None,
+        says=" ready.",
+    ),
 }
 if not AIRFLOW_3:
     # With SQLite its scheduler reads the DAG files itself.

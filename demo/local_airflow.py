@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from demo import airflow_logs
-from demo.airflow_api import AirflowApi
+from demo.airflow_api import AirflowApi, WaitTimeoutError
+from demo.airflow_logs import LogFiles
 from demo.airflow_processes import OwnProcess, descendants, end_all, owned_process, owned_processes, signal_all
 from demo.airflow_setup import (
     COMPONENTS,
@@ -24,7 +24,6 @@ from demo.airflow_setup import (
     create_database,
     environment,
     free_ports,
-    task_log_pattern,
     task_process_ids,
 )
 
@@ -45,12 +44,13 @@ class TaskProcesses:
     task_pid: int
 
 
-class LocalAirflow(AirflowApi):
+class LocalAirflow(AirflowApi, LogFiles):
     """
     Start Airflow on entry; on exit end every process that it started and remove its folder.
 
     `config` overrides settings by names like "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", `env` adds other
-    variables to the environment of the processes. A `home` that is given is kept, like all with `keep`.
+    variables to the environment of the processes. `workers` are those of Celery, for a `config` with its executor.
+    A `home` that is given is kept, like all with `keep`.
     """
 
     def __init__(
@@ -60,23 +60,24 @@ class LocalAirflow(AirflowApi):
         env: Mapping[str, str] | None = None,
         config: Mapping[str, str] | None = None,
         triggerers: int = 1,
+        workers: int = 0,
         home: Path | None = None,
         keep: bool = False,
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         [self._port] = free_ports(1)
         super().__init__(f"http://{HOST}:{self._port}", REST_API_VERSION)
-        self.home: Path
         self.seconds: dict[str, float] = {}
         self._dags_folder = dags_folder.resolve()
         self._env = dict(env or {})
         self._config = dict(config or {})
-        self._triggerers = triggerers
         self._given_home = home
         self._keep = keep or home is not None
         self._tell = on_progress or (lambda _: None)
         self._marker = uuid.uuid4().hex
-        self._processes: dict[str, list[OwnProcess]] = {name: [] for name in COMPONENTS}
+        numbers = {"triggerer": triggerers, "worker": workers}
+        self._numbers = {name: number for name in COMPONENTS if (number := numbers.get(name, 1))}
+        self._processes: dict[str, list[OwnProcess]] = {name: [] for name in self._numbers}
         self._former_handlers: dict[signal.Signals, Any] = {}
 
     # -- start and end -------------------------------------------------------------------------------------
@@ -114,11 +115,11 @@ class LocalAirflow(AirflowApi):
         self._tell("creating the database")
         create_database(self.home, self._environ)
         self.seconds["database"] = time.monotonic() - began
-        self._tell("starting " + ", ".join(component.title for component in COMPONENTS.values()))
-        for name in COMPONENTS:
-            for _ in range(self._triggerers if name == "triggerer" else 1):
+        self._tell("starting " + ", ".join(COMPONENTS[name].title for name in self._numbers))
+        for name, number in self._numbers.items():
+            for _ in range(number):
                 self._add_process(name).start()
-        for name in COMPONENTS:
+        for name in self._numbers:
             self._wait_until_ready(name, self._processes[name])
             self.seconds[name] = time.monotonic() - began
         self._wait_for_task_api()
@@ -174,6 +175,11 @@ class LocalAirflow(AirflowApi):
             process.signal(signal.SIGKILL)
             signal_all(before, signal.SIGKILL)
 
+    def wait_for_end_of_process(self, name: str, index: int = 0, *, timeout: float = 60) -> None:
+        """Wait until a process that was told to stop has done so."""
+        if not self._processes[name][index].wait(timeout):
+            raise WaitTimeoutError(f"{name} {index} still runs after {timeout} seconds")
+
     def kill_process(
         self,
         name: str,
@@ -193,9 +199,17 @@ class LocalAirflow(AirflowApi):
         """Return the id of the process."""
         return self._processes[name][index].pid
 
+    def descendant_pids(self, name: str, index: int = 0) -> list[int]:
+        """Return the ids of all that the process has started, directly or not."""
+        return [process.pid for process in descendants(self.process_pid(name, index))]
+
     def process_output(self, name: str, index: int = 0) -> str:
         """Return what the process wrote to its output, over all its starts."""
         return self._processes[name][index].output()
+
+    def setting(self, name: str) -> str:
+        """Return a setting of the installation by its name in `config`."""
+        return self._environ[f"AIRFLOW__{name}"]
 
     def owned_pids(self) -> list[int]:
         """Return the ids of all processes that this object started, directly or not."""
@@ -230,7 +244,7 @@ class LocalAirflow(AirflowApi):
 
     def _add_process(self, name: str) -> OwnProcess:
         index = len(self._processes[name])
-        command = airflow_command(*COMPONENTS[name].arguments)
+        command = airflow_command(*(argument.format(index=index) for argument in COMPONENTS[name].arguments))
         output = self._outputs / f"{name}-{index}.txt"
         environ = self._environ
         if name == "triggerer":
@@ -245,50 +259,21 @@ class LocalAirflow(AirflowApi):
 
     def _wait_until_ready(self, name: str, started: Sequence[OwnProcess]) -> None:
         component = COMPONENTS[name]
-        job_type = component.job_type
+        job_type, words = component.job_type, component.says
         since = min(process.started for process in started)
 
         def ready() -> bool:
+            if words:
+                return all(words in process.output_since_start() for process in started)
             if job_type is None:
                 return self.database_is_healthy()
             return self.running_jobs(job_type, since) >= len(started)
 
         self._wait(component.title, START_SECONDS, ready)
-        self._tell(f"{component.title} ready" + (f": {self.url}" if job_type is None else ""))
+        self._tell(f"{component.title} ready" + (f": {self.url}" if name == "api-server" else ""))
 
     def _wait_for_task_api(self) -> None:
         self._wait("task API", START_SECONDS, lambda: self.answers(TASK_API_PATH))
-
-    # -- logs ----------------------------------------------------------------------------------------------
-
-    @property
-    def logs_folder(self) -> Path:
-        """The folder of Airflow's own log files."""
-        return self.home / "logs"
-
-    @property
-    def _outputs(self) -> Path:
-        return self.home / "outputs"
-
-    def task_log_files(
-        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
-    ) -> list[Path]:
-        """Return the log files of one try: first the worker's, then those of triggerers."""
-        pattern = task_log_pattern(dag_id, run_id, task_id, map_index, try_number)
-        return sorted(self.logs_folder.glob(pattern))
-
-    def task_log_raw(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """Return the lines of the log files of one try as Airflow wrote them."""
-        files = self.task_log_files(dag_id, run_id, task_id, try_number, map_index)
-        return "".join(file.read_text(errors="replace") for file in files)
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """Return the log of one try as readable text."""
-        return airflow_logs.readable(self.task_log_raw(dag_id, run_id, task_id, try_number, map_index))
-
-    def logs_containing(self, text: str) -> list[Path]:
-        """Return the log files and process outputs that contain the text."""
-        return airflow_logs.files_containing(text, [self.logs_folder, self._outputs])
 
 
 def _exit_on_signal(signum: int, _frame: FrameType | None) -> None:

@@ -50,7 +50,8 @@ class ModelResponse:
     ``repr`` leaves out what the model wrote, so that it does not end up in logs.
 
     :param id: the response id.
-    :param status: see :mod:`airflow_provider_freddy.core.status`.
+    :param status: ``queued``, ``in_progress``, ``processing``, ``completed``, ``failed``, ``cancelled``, or one that is
+        not known here.
     :param created_at: aware UTC time, like the three that follow; ``None`` until it happens.
     :param progress: ``percentage``, ``stage``, ``stepsCompleted``, ``totalSteps`` as the API gives them.
     :param output: what the model wrote, once completed.

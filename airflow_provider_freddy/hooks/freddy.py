@@ -274,7 +274,8 @@ class FreddyHook(BaseHook):
             a request more each.
         :param concurrency: how many are cancelled at once at the most, and so the number of connections, 128 by
             default; they are opened only as a long link needs them.
-        :return: pairs of a response id and its :class:`CancelResult`, or the error that stands in the way.
+        :return: pairs of a response id and its :class:`~airflow_provider_freddy.core.cancel.CancelResult`, or the error
+            that stands in the way.
         :raises FreddyError: if there is something wrong with the connection or the arguments.
         """
         from airflow_provider_freddy.hooks import calls

@@ -24,7 +24,7 @@ from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.hooks.sleepers import Sleepers
-from airflow_provider_freddy.version_compat import run_in_thread, states_of_run
+from airflow_provider_freddy.version_compat import in_dag_test, run_in_thread, states_of_run
 
 if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
@@ -285,7 +285,7 @@ async def _wake_airflow(freddy_conn_id: str) -> None:
     Airflow builds what answers it only then, which takes 4 to 20 s (3.3.2). The look-up of a connection is such a
     question, unless it is found in the environment.
     """
-    if f"AIRFLOW_CONN_{freddy_conn_id.upper()}" in os.environ:
+    if f"AIRFLOW_CONN_{freddy_conn_id.upper()}" in os.environ and not in_dag_test():
         with suppress(Exception):
             await run_in_thread(lambda: states_of_run("none", "none"))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
-from tests.airflow_versions import create_database, dag_bag, log_of_run, run_in_process, stored_xcoms
+from tests.airflow_versions import dag_bag, log_of_run, run_in_process, stored_xcoms
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,6 @@ class RunResult:
 
     def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         return self.xcoms[task_id, key, map_index]
-
-
-@pytest.fixture(scope="session")
-def _database() -> None:
-    create_database()
 
 
 @pytest.fixture

@@ -12,17 +12,28 @@ from pathlib import Path as File
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
-from demo.airflow_setup import FAST_LOST_SCHEDULER, FAST_LOST_TRIGGERER, FAST_LOST_WORKER
+from demo.airflow_setup import DATABASE_SETTING, FAST_LOST_SCHEDULER, FAST_LOST_TRIGGERER, FAST_LOST_WORKER
 from demo.local_airflow import LocalAirflow
 
 from .cell import Cell
 from .evidence import who_cancelled
 from .paths import Path
+from .servers import PostgreSQL
 
 DAGS = File(__file__).parent / "dags"
 #: The file that the cells write their results to; without it only a representative set is run.
 RESULTS = os.environ.get("KILL_MATRIX_RESULTS")
 REPEAT = int(os.environ.get("REPEAT", "1"))
+#: Where Airflow keeps its tables: ``postgres`` or ``sqlite``. By default PostgreSQL where it is installed.
+DATABASE = os.environ.get("KILL_MATRIX_DATABASE") or ("sqlite" if PostgreSQL.missing() else "postgres")
+if DATABASE not in {"postgres", "sqlite"}:
+    raise pytest.UsageError(f"KILL_MATRIX_DATABASE has to be postgres or sqlite, not {DATABASE}")
+
+
+def pytest_report_header() -> str:
+    """Say which database it is, and what to install for the other one."""
+    advice = f" ({PostgreSQL.missing()})" if PostgreSQL.missing() else ""
+    return f"kill matrix: database {DATABASE}{advice}"
 
 
 def cells(paths: Sequence[Path], *variants: str) -> pytest.MarkDecorator:
@@ -64,8 +75,32 @@ def settings() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def new_database() -> Iterator[Callable[[], dict[str, str]]]:
+    """Return what makes an empty database and says how Airflow is told of it."""
+    if DATABASE == "sqlite":
+        yield dict
+        return
+    if missing := PostgreSQL.missing():
+        pytest.exit(missing, returncode=1)
+    with PostgreSQL() as server:
+        yield lambda: {DATABASE_SETTING: server.new_database()}
+
+
 @pytest.fixture(scope="module")
-def airflow(freddy: FakeFreddy, dags_folder: File, settings: dict[str, str]) -> Iterator[LocalAirflow]:
+def executor() -> dict[str, str]:
+    """Return the configuration of this module's executor; LocalExecutor needs none."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    freddy: FakeFreddy,
+    dags_folder: File,
+    settings: dict[str, str],
+    executor: dict[str, str],
+    new_database: Callable[[], dict[str, str]],
+) -> Iterator[LocalAirflow]:
     http = {
         "conn_type": "http",
         "host": freddy.url,
@@ -76,8 +111,9 @@ def airflow(freddy: FakeFreddy, dags_folder: File, settings: dict[str, str]) -> 
         "AIRFLOW_CONN_FREDDY_HTTP": json.dumps(http),
         **settings,
     }
-    config = {**FAST_LOST_WORKER, **FAST_LOST_TRIGGERER, **FAST_LOST_SCHEDULER}
-    with LocalAirflow(dags_folder, env=environ, config=config, triggerers=2) as local:
+    config = {**FAST_LOST_WORKER, **FAST_LOST_TRIGGERER, **FAST_LOST_SCHEDULER, **new_database(), **executor}
+    workers = 2 if executor else 0
+    with LocalAirflow(dags_folder, env=environ, config=config, triggerers=2, workers=workers) as local:
         yield local
         nothing_hangs(local, dags_folder)
 
@@ -220,6 +256,8 @@ def note(cell: Cell, path: Path, variant: str, outcome: str, seconds: float | No
         "outcome": outcome,
         "seconds": None if seconds is None else round(max(0.0, seconds), 2),
         "by": by,
+        "executor": cell.airflow.setting("CORE__EXECUTOR"),
+        "database": cell.airflow.setting(DATABASE_SETTING).partition(":")[0].partition("+")[0],
     }
     print(line)
     if RESULTS:

@@ -27,7 +27,7 @@ _TIME_IS_OVER = "The time for response"
 
 def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str) -> str:
     """
-    Name the mechanism, or say that it cannot be told.
+    Name the mechanism, as far as a log tells.
 
     :param airflow: the Airflow, whose logs are read.
     :param freddy: the fake.
@@ -46,7 +46,7 @@ def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, h
         if place in found:
             return _mechanism(place, found[place], files[place], _try_of(freddy, response_id), how_it_ended)
     print("Nobody has told. The response is in", airflow.logs_containing(response_id))
-    return "not told"
+    return "somebody whose log is gone"
 
 
 def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it_ended: str) -> str:
@@ -56,8 +56,8 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
     if place == "trigger":
         if "The task ends before" in "\n".join(_lines(file)):
             return "trigger's on_kill"
-        # Why it has ended its wait stands in what the resumed task says.
-        whole = [line for log in file.parent.glob(f"attempt={try_number}.log*") for line in _lines(log)]
+        # Why it has ended its wait stands in its event, and in the error of the resumed task.
+        whole = [log.read_text(errors="replace") for log in file.parent.glob(f"attempt={try_number}.log*")]
         return _by("\n".join(whole), [(_TIME_IS_OVER, "trigger's deadline")], "trigger, giving up")
     if place == "DAG processor":
         return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")

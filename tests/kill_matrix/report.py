@@ -1,5 +1,5 @@
 """
-Write the results of the matrix into docs/guarantees.md, between its markers.
+Write the results of the matrix into docs/guarantees.md, between the markers of the executor that they come from.
 
 ``python -m tests.kill_matrix.report results.jsonl ...``
 """
@@ -12,8 +12,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import cluster, paths
+
 PAGE = Path(__file__).parent.parent.parent / "docs" / "guarantees.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+BEGIN_CELERY, END_CELERY = "<!-- measured on Celery: begin -->", "<!-- measured on Celery: end -->"
+MARKERS = {"LocalExecutor": (BEGIN, END), "CeleryExecutor": (BEGIN_CELERY, END_CELERY)}
+#: Ways stand in the order of the matrix, whatever was run first.
+_NAMES = dict.fromkeys(path.name for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH])
+ORDER = {name: number for number, name in enumerate(_NAMES)}
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 STYLES = {
     "operator": "operator in the worker",
@@ -28,22 +36,29 @@ Results = list[dict[str, object]]
 def main(files: Iterable[str]) -> None:
     """Read the results and write the page."""
     results = [json.loads(line) for file in files for line in Path(file).read_text().splitlines()]
-    before, rest = PAGE.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{END}{after}")
-    print(tables(results))
+    for executor in dict.fromkeys(one["executor"] for one in results):
+        begin, end = MARKERS[executor]
+        before, rest = PAGE.read_text().split(begin)
+        _, after = rest.split(end)
+        text = tables([one for one in results if one["executor"] == executor])
+        PAGE.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+        print(text)
 
 
 def tables(results: Results) -> str:
     """Return all tables in Markdown."""
     plain = [one for one in results if "watchdog off" not in str(one["variant"])]
     without = [one for one in results if "watchdog off" in str(one["variant"])]
+    styles = [style for style in STYLES if any(one["style"] == style for one in plain)]
     parts = [
         _count("With the provider as it comes", [one for one in plain if one["style"] != "today"]),
-        table("A task that waits for Freddy ...", plain, list(STYLES)),
-        _count("With the watchdog turned off", without),
-        table("A task that waits for Freddy ...", without, ["operator", "function"]),
+        table("A task that waits for Freddy ...", plain, styles),
     ]
+    if without:
+        parts += [
+            _count("With the watchdog turned off", without),
+            table("A task that waits for Freddy ...", without, ["operator", "function"]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,7 +68,8 @@ def table(title: str, results: Results, styles: list[str]) -> str:
         f"| | {title} | " + " | ".join(STYLES[style] for style in styles) + " |",
         "| --- " * (len(styles) + 2) + "|",
     ]
-    for row, path, variant in dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results):
+    rows = dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results)
+    for row, path, variant in sorted(rows, key=lambda one: ORDER.get(str(one[1]), len(ORDER))):
         cells = [
             cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
             for style in styles
@@ -93,8 +109,9 @@ def _times(number: int) -> str:
 def _count(title: str, results: Results) -> str:
     left = [one for one in results if one["outcome"] == "LEFT RUNNING"]
     wrong = [one for one in results if one["outcome"] not in {"LEFT RUNNING", "cancelled", "kept"}]
+    databases = " and ".join(dict.fromkeys(DATABASES[str(one["database"])] for one in results))
     return (
-        f"{title}: {len(results)} measurements, {len(left)} with a response left running, "
+        f"{title}, on {databases}: {len(results)} measurements, {len(left)} with a response left running, "
         f"{len(wrong)} with one cancelled or ended that should not have been."
     )
 

@@ -7,15 +7,7 @@ from pathlib import Path as File
 
 import pytest
 
-from . import paths, report, test_as_today
-
-EVERY_PATH = [
-    *paths.WHILE_IT_WAITS,
-    *paths.BESIDE_SIBLINGS,
-    *paths.WHILE_FREDDY_MISBEHAVES,
-    *paths.WHILE_TRIGGERERS_DIE,
-    *paths.WHILE_SERVERS_DIE,
-]
+from . import cluster, paths, report, test_as_today
 
 
 def line(path: str, outcome: str, seconds: float | None, *, style: str = "function", by: str = "watchdog", **more: str):
@@ -27,23 +19,44 @@ def line(path: str, outcome: str, seconds: float | None, *, style: str = "functi
         "outcome": outcome,
         "seconds": seconds,
         "by": by,
+        "executor": "LocalExecutor",
+        "database": "sqlite",
     } | more
 
 
-@pytest.mark.parametrize("path", EVERY_PATH, ids=lambda path: path.name)
-def test_every_way_is_on_the_page(path: paths.Path) -> None:
-    measured = report.PAGE.read_text().split(report.BEGIN)[1].split(report.END)[0]
-    assert f"| {path.row} | {path.name} " in measured
+EVERY_PATH_OF = {"LocalExecutor": paths.EVERY_PATH, "CeleryExecutor": cluster.EVERY_PATH}
 
 
-def test_names_tell_ways_apart() -> None:
-    names = [path.name for path in EVERY_PATH]
+@pytest.mark.parametrize(
+    ("executor", "path"),
+    [
+        pytest.param(executor, path, id=f"{executor}: {path.name}")
+        for executor, ways in EVERY_PATH_OF.items()
+        for path in ways
+    ],
+)
+def test_every_way_is_on_the_page(executor: str, path: paths.Path) -> None:
+    begin, end = report.MARKERS[executor]
+    measured = report.PAGE.read_text().split(begin)[1].split(end)[0]
+    assert any(f"| {path.row} | {path.name}{end_of_name}" in measured for end_of_name in (" |", ", in a "))
+
+
+@pytest.mark.parametrize("executor", EVERY_PATH_OF)
+def test_names_tell_ways_apart(executor: str) -> None:
+    names = [path.name for path in EVERY_PATH_OF[executor]]
     assert sorted(names) == sorted(set(names))
 
 
 def test_the_baseline_takes_its_ways_from_the_matrix() -> None:
     named = test_as_today.COVERED | test_as_today.LEAKS
-    assert named <= {path.name for path in EVERY_PATH}
+    assert named <= {path.name for path in paths.EVERY_PATH}
+
+
+def test_ways_stand_in_the_order_of_the_matrix() -> None:
+    first, second = paths.EVERY_PATH[0], paths.EVERY_PATH[-1]
+    results = [line(one.name, "kept", None, row=one.row) for one in (second, first)]
+    rows = report.table("", results, ["function"]).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == [first.name, second.name]
 
 
 def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +76,7 @@ def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> N
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert " old " not in text
-    assert "With the provider as it comes: 4 measurements, 1 with a response left running, 0 with one" in text
+    assert "as it comes, on SQLite: 4 measurements, 1 with a response left running, 0 with one" in text
     killed = next(one for one in text.splitlines() if "is killed" in one)
     assert "watchdog: 1.0 s (max 1.5), 2 times; **left running**, once" in killed
     assert killed.endswith("| **left running**, once |")

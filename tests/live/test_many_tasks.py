@@ -15,12 +15,14 @@ from airflow_provider_freddy.hooks.shared_client import LOOKS_AT_ONCE
 SENSORS = int(os.environ.get("MAPPED_SENSORS", "100"))
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240 + 2 * SENSORS)]
 POLL_SECONDS = 10
+# What Airflow says when a trigger has blocked its loop for more than a fifth of a second.
+BLOCKED = "async thread was blocked"
 
 
 def test_all_sensors_of_a_mapped_task_finish(start: Callable, freddy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", freddy.connection_json())
     hook = FreddyHook()
-    ids = [hook.create_response("hello", task_metadata=False).id for _ in range(SENSORS)]
+    ids = [hook.create_response("hello", metadata={"fake_duration": 7200}).id for _ in range(SENSORS)]
     mine = set(ids)
 
     def looks() -> list:
@@ -28,6 +30,13 @@ def test_all_sensors_of_a_mapped_task_finish(start: Callable, freddy, monkeypatc
 
     run = start("mapped", ids=ids)
     freddy.wait_for(lambda: len({look.response_id for look in looks()}) == SENSORS, 120 + 2 * SENSORS)
+    # Freddy becomes slow, and the loop in which all of them wait stays free.
+    warnings = run.airflow.process_output("triggerer").count(BLOCKED)
+    freddy.fault("delay", method="GET", times=None, seconds=0.5)
+    seen = len(looks())
+    freddy.wait_for(lambda: len(looks()) >= seen + 2 * SENSORS, 60)
+    assert run.airflow.process_output("triggerer").count(BLOCKED) == warnings
+    freddy.clear_faults()
     outcomes = [result.outcome.value for _, result in hook.cancel_responses(ids)]
     hook.close()
     assert outcomes == ["cancelled"] * SENSORS

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 import time
+import types
 import warnings
 
 import pytest
@@ -361,3 +363,28 @@ def test_two_connections_do_not_share(new_hook, fake_freddy, response_id, lookup
     assert mine.status == "processing"
     assert others.kind is ProblemKind.NOT_FOUND
     assert lookups.count == 2
+
+
+@pytest.mark.parametrize("in_dag_test", [False, True])
+def test_a_fresh_triggerer_is_woken_but_never_dag_test_which_would_mix_up_its_tasks(
+    monkeypatch, fake_freddy_connection, in_dag_test
+):
+    questions = []
+    monkeypatch.setattr(module, "states_of_run", lambda *which: questions.append(which))
+    response = FreddyHook().create_response("Hello")
+
+    class Comms:
+        pass
+
+    if in_dag_test:
+        Comms.supervisor = "of dag.test()"
+    runner = types.SimpleNamespace(SUPERVISOR_COMMS=Comms())
+    monkeypatch.setitem(sys.modules, "airflow.sdk.execution_time.task_runner", runner)
+
+    async def scenario():
+        async with shared_client("freddy_default") as client:
+            await client.look(response.id, None)
+            await asyncio.sleep(0.1)
+
+    asyncio.run(scenario())
+    assert len(questions) == (0 if in_dag_test else 1)

@@ -158,7 +158,7 @@ def test_a_connection_that_does_not_exist_is_told_and_the_task_does_not_wait_for
 
 
 def test_a_line_per_change_of_status_and_none_per_look(start, fake_freddy, trigger_log):
-    run(ResponseTrigger(start(duration=0.5), poll_interval=0.02))
+    run(ResponseTrigger(start(duration=2), poll_interval=0.02))
     assert len(sent(fake_freddy)) > 10
     records = [record for record in trigger_log.records if record.name == "airflow_provider_freddy.triggers.freddy"]
     said = [record.getMessage().split(" is ")[-1] for record in records]

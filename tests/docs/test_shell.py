@@ -1,0 +1,130 @@
+"""Every command on the pages is one: what is cheap is run, the rest is checked for its words."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from importlib.metadata import metadata
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_freddy.connection import read_connection
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.testing import FakeFreddy
+from tests.docs.blocks import ROOT, Block, of_kind, shell_lines
+from tests.docs.test_blocks import check_option, check_settings
+from tests.docs.test_dags import DAG_BLOCKS
+
+COMMANDS = [(block, line) for block in of_kind("shell") for line in shell_lines(block)]
+
+
+def _id(value: Any) -> str | None:
+    return str(value) if isinstance(value, Block) else " ".join(str(value).split()[:3])
+
+
+@pytest.mark.usefixtures("_database")
+@pytest.mark.parametrize(("block", "line"), COMMANDS, ids=_id)
+def test_the_command_is_one(block: Block, line: str, fake_freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = shlex.split(line)
+    name = "python" if line.startswith("python -m airflow_provider_freddy.testing") else words[0]
+    checks = {
+        "make": check_make,
+        "export": check_export,
+        "pip": check_pip,
+        "python": check_fake,
+        "curl": check_curl,
+        "airflow": check_airflow,
+    }
+    assert name in checks, f"{block}: nobody knows how to check {words[0]!r}"
+    checks[name](line, words[1:], fake_freddy, monkeypatch)
+
+
+def check_make(line: str, arguments: list[str], *_: Any) -> None:
+    """Have make say what it would do; a variable that the Makefile does not know would change nothing."""
+    result = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    makefile = (ROOT / "Makefile").read_text()
+    for argument in arguments:
+        if "=" in argument:
+            assert f"$({argument.split('=')[0]}" in makefile
+
+
+def check_export(line: str, arguments: list[str], _: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variable, and have its reader read it."""
+    name, value = arguments[0].split("=", 1)
+    monkeypatch.setenv(name, value)
+    if option := re.fullmatch(r"AIRFLOW__([A-Z]+)__([A-Z_]+)", name):
+        check_option(option[1].lower(), option[2].lower(), value)
+    else:
+        assert name == "AIRFLOW_CONN_FREDDY_DEFAULT"
+        check_settings(FreddyHook().settings)
+
+
+def check_pip(line: str, arguments: list[str], *_: Any) -> None:
+    """Look for what is to be installed, and for its extras."""
+    assert arguments[0] == "install"
+    package, _, extras = arguments[1].rstrip("]").partition("[")
+    known = metadata("airflow-provider-freddy")
+    assert package == known["Name"]
+    assert set(filter(None, extras.split(","))) <= set(known.get_all("Provides-Extra"))
+
+
+def check_fake(line: str, arguments: list[str], *_: Any) -> None:
+    """Start the fake, read the connection that it prints, and end it."""
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ}) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("Fake Freddy at http")
+            assert process.stdout.readline().startswith("export AIRFLOW_CONN_FREDDY_DEFAULT=")
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert "0 left running" in process.stdout.read()
+        assert process.wait(10) == 0
+
+
+def check_curl(line: str, arguments: list[str], freddy: FakeFreddy, _: pytest.MonkeyPatch) -> None:
+    """Send what curl would send: a machine need not have it."""
+    values = {"$FREDDY_BASE_URL": freddy.url, "$FREDDY_API_KEY": freddy.api_key}
+    for name, value in values.items():
+        arguments = [argument.replace(name, value) for argument in arguments]
+    url, *options = arguments
+    pairs = list(zip(options[::2], options[1::2], strict=True))
+    assert {name for name, _ in pairs} == {"-H", "-d"}
+    headers = dict(value.split(": ", 1) for name, value in pairs if name == "-H")
+    (body,) = (value for name, value in pairs if name == "-d")
+    reply = requests.post(url, headers=headers, data=body, timeout=10)
+    assert reply.status_code == 200, reply.text
+    assert freddy.left_running == [reply.json()["id"]]
+
+
+def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Airflow's own command line read it, and run what needs no running Airflow."""
+    from airflow.cli import cli_parser
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    parsed = cli_parser.get_parser().parse_args(arguments)
+    group, command, *_ = arguments
+    if group == "dags":
+        assert parsed.dag_id in {block.dag_id for block in DAG_BLOCKS}
+    elif (group, command) == ("connections", "test"):
+        monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+        monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", freddy.connection_json())
+        parsed.func(parsed)
+        assert [request.method for request in freddy.requests] == ["GET"]
+    elif (group, command) == ("connections", "add"):
+        parsed.func(parsed)
+        with create_session() as session:
+            connection = session.query(Connection).filter_by(conn_id=parsed.conn_id).one()
+            check_settings(read_connection(connection))
+            session.delete(connection)
+    else:
+        assert (group, command) == ("providers", "get")
+        parsed.func(parsed)

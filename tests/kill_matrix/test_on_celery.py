@@ -1,0 +1,54 @@
+"""The same on a cluster: CeleryExecutor with two workers, Redis and PostgreSQL. `make kill-matrix-celery` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .cell import Cell
+from .cluster import LAST_TRY_LOST, SAME_AS_EVER, WHILE_WORKERS_DIE
+from .conftest import cells
+from .paths import Path
+from .servers import Redis
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[dict[str, str]]:
+    with Redis() as server:
+        yield {
+            "CORE__EXECUTOR": "CeleryExecutor",
+            "CELERY__BROKER_URL": server.url,
+            # By default 16 processes each, on however small a machine.
+            "CELERY__WORKER_CONCURRENCY": "4",
+            "CELERY__SYNC_PARALLELISM": "1",
+            # What a worker has not finished is given to the other one after 30 seconds, not after a day.
+            "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "30",
+            "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+        }
+
+
+@cells([*SAME_AS_EVER, *WHILE_WORKERS_DIE])
+def test_nothing_is_left_running_and_nothing_wanted_cancelled_when_a_task(
+    measure: Callable, path: Path, style: str, variant: str
+) -> None:
+    measure(path, style)
+
+
+@cells(LAST_TRY_LOST, "guarded")
+def test_a_guarded_dag_leaves_nothing_running_when_a_task(
+    measure: Callable, path: Path, style: str, variant: str
+) -> None:
+    measure(path, style, variant, prepare=Cell.wait_for_record)
+
+
+@cells([path for path in LAST_TRY_LOST if path.row == "7f"], "by itself")
+def test_nothing_is_left_running_when_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
+    measure(path, style, variant)
+
+
+@cells([path for path in LAST_TRY_LOST if path.row == "7e"], "by itself")
+def test_nobody_cancels_when_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
+    measure(path, style, variant, leaks=True, prepare=Cell.wait_for_record)
