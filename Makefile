@@ -15,7 +15,8 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-matrix judges browser kill-matrix kill-matrix-celery lint docs venv bench soak constraints clean
+.PHONY: demo test test-versions test-matrix judges browser kill-matrix kill-matrix-celery kill-matrix-versions lint docs venv bench \
+	soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -42,7 +43,8 @@ RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
-		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_celery.py; \
+		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_celery.py \
+		--ignore tests/kill_matrix/test_on_every_version.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
 # The same for the ways in which the executor has a part: two Celery workers, Redis, PostgreSQL; about 20 minutes.
@@ -54,6 +56,22 @@ kill-matrix-celery:
 	KILL_MATRIX_DATABASE=postgres KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) \
 		$(VENV)-celery/bin/python -m pytest tests/kill_matrix/test_on_celery.py; \
 		status=$$?; $(VENV)-celery/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
+
+# The usual ways only, on the oldest versions of Airflow and on this one: some minutes each.
+kill-matrix-versions: RESULTS = kill-matrix-versions.jsonl
+kill-matrix-versions:
+	rm -f $(RESULTS)
+	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) $(PYTHON) tests/matrix.py 2.11 3.0 $(AIRFLOW) \
+		--tests tests/kill_matrix/test_on_every_version.py; \
+		status=$$?; $(PYTHON) -m tests.kill_matrix.report_versions $(RESULTS) && exit $$status
+
+# On the oldest versions: DAG runs, examples, command line, serialization and the rules that differ there. It leaves out what
+# needs a running Airflow, and what knows nothing of its versions.
+WHERE_VERSIONS_DIFFER = dag_runs test_example_dags.py test_imports.py test_what_airflow_sees.py unit/triggers \
+	unit/hooks/test_form.py unit/hooks/test_connection_check.py \
+	$(patsubst %,unit/test_%.py,airflow_api deadlines deferral guard metrics notifier retry_policy_version rules tracking)
+test-versions:
+	$(PYTHON) tests/matrix.py 2.11 3.0 --tests "$(WHERE_VERSIONS_DIFFER:%=tests/%)"
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"

@@ -33,10 +33,8 @@ def in_task_process(context: Mapping[str, Any]) -> bool:
 
     :param context: the callback's context.
     """
-    if "exception" in context:
-        return True
-    # dag.test() of 3.0 leaves it out. There, only a task instance that was run in this process has a state.
-    return AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS and getattr(context.get("ti"), "state", None) is not None
+    # dag.test() of 3.0 to 3.2 leaves it out.
+    return "exception" in context or in_dag_test()
 
 
 def can_read_xcom(context: Mapping[str, Any]) -> bool:
@@ -84,6 +82,31 @@ def begun_in_another_process(context: Mapping[str, Any]) -> bool:
     from_server = getattr(ti, "_ti_context_from_server", None)
     # Where Airflow does not tell, yes is the answer that only costs a question.
     return from_server is None or bool(getattr(from_server, "next_method", True))
+
+
+def with_try(context: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the arguments that a deferred task is resumed with; :func:`without_try` tells of which try they are.
+
+    3.0 keeps them for the next try, and resumes that with the end of the one before (mended in 3.1.0).
+
+    :param context: the context of the task that is deferred.
+    :param kwargs: the arguments.
+    """
+    keeps_them = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
+    return {**kwargs, "deferred_in_try": context["ti"].try_number} if keeps_them else dict(kwargs)
+
+
+def without_try(context: Mapping[str, Any], kwargs: Mapping[str, Any] | None) -> tuple[dict[str, Any], bool]:
+    """
+    Return the arguments as they were given to :func:`with_try`, and whether they are of this try.
+
+    :param context: the context of the task that is resumed.
+    :param kwargs: what it is resumed with.
+    """
+    given = dict(kwargs or {})
+    this_try = context["ti"].try_number
+    return given, given.pop("deferred_in_try", this_try) == this_try
 
 
 def airflow_stats() -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
+from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.seconds import check_seconds
+from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.exceptions import (
     FreddyError,
     FreddyInvalidRequestError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _LINES = 100
 
 
-class CancelResponseOperator(BaseOperator):
+class CancelResponseOperator(DeferrableOperator):
     """
     Cancel responses: one, many, or everything that the run has started.
 
@@ -96,7 +97,7 @@ class CancelResponseOperator(BaseOperator):
         targets = self._targets(context)
         if self.wait_until_cancelled and self.deferrable and targets:
             _push_link(context, targets)
-            self._defer(targets)
+            self._defer(context, targets)
         outcomes = self._cancel(targets)
         _push_link(context, targets)
         return self._sum_up(context, outcomes, [target.response_id for target in targets])
@@ -160,7 +161,7 @@ class CancelResponseOperator(BaseOperator):
         self.log.info("None of %d Freddy responses runs any longer.", number)
         return results
 
-    def _defer(self, targets: Sequence[CancelTarget]) -> None:
+    def _defer(self, context: Context, targets: Sequence[CancelTarget]) -> None:
         from airflow_provider_freddy.core.problem import ProblemKind
         from airflow_provider_freddy.deferral import backstop, deadline
         from airflow_provider_freddy.triggers.cancel import CancelResponsesTrigger
@@ -173,7 +174,7 @@ class CancelResponseOperator(BaseOperator):
             end_task=self.end_in_triggerer and can_end_in_triggerer(self, CancelResponseOperator),
             push_outcomes=bool(self.do_xcom_push),
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop(until))
+        self.hand_over(context, trigger, backstop(until))
 
     def _targets(self, context: Context) -> list[CancelTarget]:
         from airflow_provider_freddy.bulk import CancelTarget

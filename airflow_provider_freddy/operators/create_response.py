@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, TaskDeferred, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, Context, TaskDeferred, conf
 
 from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.status import COMPLETED
+from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.exceptions import (
     FreddyInvalidRequestError,
     FreddyResponseEndedError,
@@ -31,7 +32,7 @@ _HOOK_ARGUMENTS = {
 }  # fmt: skip
 
 
-class CreateResponseOperator(BaseOperator):
+class CreateResponseOperator(DeferrableOperator):
     """
     Start a model response and, by default, wait for its end.
 
@@ -259,8 +260,7 @@ class CreateResponseOperator(BaseOperator):
             end_task_on=[COMPLETED] if from_trigger else [],
             xcoms=["status", "usage", *(["return_value"] if self.do_xcom_push else [])],
         )
-        kwargs = {"response_id": response_id, "until": until}
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=backstop(until))
+        self.hand_over(context, trigger, backstop(until), response_id=response_id, until=until)
 
     def _wait(self, hook: FreddyHook, response: ModelResponse) -> ModelResponse:
         from airflow_provider_freddy.polling import Poller

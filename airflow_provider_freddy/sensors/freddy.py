@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.status import CANCELLED, COMPLETED, FINAL_STATUSES, RUNNING_STATUSES
+from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.exceptions import FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
@@ -38,7 +39,7 @@ _ON_OTHER_END = ("fail", "skip", "succeed")
 _FAILURES_KEY = "freddy_failed_polls"
 
 
-class ResponseStatusSensor(BaseSensorOperator):
+class ResponseStatusSensor(DeferrableOperator, BaseSensorOperator):
     """
     Wait until a response has one of the wanted statuses.
 
@@ -122,12 +123,7 @@ class ResponseStatusSensor(BaseSensorOperator):
         push_link(context, self._hook(), response_id, self.organization_id)
         arguments = {**self._trigger_arguments(), "response_id": response_id, "deadline": until}
         trigger = ResponseTrigger(**arguments)
-        return self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            kwargs={"timed_out": ends[0] <= ends[1]},
-            timeout=backstop(until),
-        )
+        return self.hand_over(context, trigger, backstop(until), timed_out=ends[0] <= ends[1])
 
     def _start_in_triggerer(self) -> None:
         if not can_start_in_triggerer(self, ResponseStatusSensor, ResponseCancelledSensor):

@@ -22,6 +22,18 @@ def test_it_waits_for_the_end_and_hands_on_the_response(run_dag: Callable, fake_
     assert run.xcom("ask")["output"]
 
 
+def test_the_retry_of_a_deferred_task_starts_a_response_of_its_own(
+    run_dag: Callable, fake_freddy_connection: FakeFreddy
+) -> None:
+    fake_freddy_connection.next_response(duration=300)
+    fake_freddy_connection.next_response(duration=0.3)
+    code = "insufficient_permissions"
+    fake_freddy_connection.fault("status", status=403, method="GET", times=1, code=code)
+    run = run_dag("create_deferred_with_a_retry")
+    assert run.state == "success", run.log
+    assert [response.status for response in fake_freddy_connection.responses] == ["cancelled", "completed"]
+
+
 def test_it_records_what_it_started_without_a_secret(run_dag: Callable, fake_freddy_connection: FakeFreddy) -> None:
     run = run_dag("create_and_hand_on")
     (response,) = fake_freddy_connection.responses

@@ -52,9 +52,11 @@ def test_every_relative_link_leads_somewhere(file: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("picture", sorted((DOCS / "images").iterdir()), ids=lambda picture: picture.name)
-def test_every_picture_is_small(picture: Path) -> None:
-    assert 1_000 < picture.stat().st_size < 150_000
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {(file.parent / link).resolve() for file in PAGES for link in _LINK.findall(file.read_text())}
+    pictures = {picture.resolve() for picture in (DOCS / "images").iterdir()}
+    assert pictures <= shown
+    assert all(1_000 < picture.stat().st_size < 150_000 for picture in pictures)
 
 
 def test_the_readme_leads_to_every_how_to() -> None:

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_freddy.testing import FakeFreddy
 from demo.airflow_setup import DATABASE_SETTING, FAST_LOST_SCHEDULER, FAST_LOST_TRIGGERER, FAST_LOST_WORKER
 from demo.local_airflow import LocalAirflow
+from tests.airflow_versions import AIRFLOW, needs_airflow
 
 from .cell import Cell
 from .evidence import who_cancelled
@@ -21,6 +22,7 @@ from .paths import Path
 from .servers import PostgreSQL
 
 DAGS = File(__file__).parent / "dags"
+ON_EVERY_VERSION = "test_on_every_version.py"
 #: The file that the cells write their results to; without it only a representative set is run.
 RESULTS = os.environ.get("KILL_MATRIX_RESULTS")
 REPEAT = int(os.environ.get("REPEAT", "1"))
@@ -50,6 +52,10 @@ def cells(paths: Sequence[Path], *variants: str) -> pytest.MarkDecorator:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests that have no representative cell, rather than report them as skipped."""
+    newest_only = needs_airflow("3.3", f"older ones are measured with {ON_EVERY_VERSION}")
+    for item in items:
+        if item.path.parent == DAGS.parent and item.get_closest_marker("live") and item.path.name != ON_EVERY_VERSION:
+            item.add_marker(newest_only)
     empty = [item for item in items if item.name.endswith("[NOTSET]") and "kill_matrix" in item.path.parts]
     if empty:
         config.hook.pytest_deselected(items=empty)
@@ -119,7 +125,7 @@ def airflow(
 
 
 AFTERWARDS = """
-from airflow.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 with DAG("afterwards", schedule=None):
     @task
@@ -258,6 +264,7 @@ def note(cell: Cell, path: Path, variant: str, outcome: str, seconds: float | No
         "by": by,
         "executor": cell.airflow.setting("CORE__EXECUTOR"),
         "database": cell.airflow.setting(DATABASE_SETTING).partition(":")[0].partition("+")[0],
+        "airflow": f"{AIRFLOW[0]}.{AIRFLOW[1]}",
     }
     print(line)
     if RESULTS:

@@ -9,9 +9,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
+from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
 from airflow_provider_freddy.testing import FakeFreddy
+from airflow_provider_freddy.version_compat import without_try
 
 
 class TaskInstance(SimpleNamespace):
@@ -26,9 +28,8 @@ class TaskInstance(SimpleNamespace):
 
 @pytest.fixture
 def context() -> dict[str, Any]:
-    return {
-        "ti": TaskInstance(dag_id="dag", run_id="run_1", task_id="ask", map_index=-1, try_number=2, state="running")
-    }
+    where = {"dag_id": "dag", "run_id": "run_1", "task_id": "ask", "map_index": -1}
+    return {"ti": TaskInstance(**where, try_number=2, state="running", start_date=None)}
 
 
 def operator() -> CreateResponseOperator:
@@ -43,7 +44,33 @@ def test_an_event_for_the_response_of_an_earlier_try_lets_the_task_wait_on(
         operator().execute_complete(context, foreign.as_payload(), response_id="resp_new", until=1_800_000_000)
     assert deferred.value.trigger.response_id == "resp_new"
     assert deferred.value.trigger.deadline == 1_800_000_000
-    assert deferred.value.kwargs == {"response_id": "resp_new", "until": 1_800_000_000}
+    kwargs, of_this_try = without_try(context, deferred.value.kwargs)
+    assert kwargs == {"response_id": "resp_new", "until": 1_800_000_000}
+    assert of_this_try
+
+
+class Waiting(DeferrableOperator):
+    """Tells whether it begins or goes on."""
+
+    def execute(self, context: Any) -> str:
+        return "begins"
+
+    def execute_complete(self, context: Any, event: Any = None) -> str:
+        return f"goes on with {event}"
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "done"),
+    [
+        ({"event": "e"}, "goes on with e"),
+        ({"event": "e", "deferred_in_try": 2}, "goes on with e"),
+        ({"event": "e", "deferred_in_try": 1}, "begins"),
+    ],
+)
+def test_a_try_does_not_go_on_with_the_end_of_an_earlier_one(
+    context: dict[str, Any], kwargs: dict[str, Any], done: str
+) -> None:
+    assert Waiting(task_id="ask").resume_execution("execute_complete", kwargs, context) == done
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ with DAG("create_and_wait", schedule=None, render_template_as_native_obj=True):
 with DAG("create_with_timeout", schedule=None):
     CreateResponseOperator(task_id="ask", inputs="hello", poll_interval=0.1, execution_timeout=timedelta(seconds=1))
 
+with DAG("create_deferred_with_a_retry", schedule=None):
+    CreateResponseOperator(
+        task_id="ask", inputs="hello", deferrable=True, poll_interval=0.1, retries=1, retry_delay=timedelta(0)
+    )
+
 with DAG("create_and_hand_on", schedule=None):
     CreateResponseOperator(
         task_id="ask",

@@ -13,13 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, task
 
 from airflow_provider_freddy.deadlines import cancel_responses_of_run
 from airflow_provider_freddy.guard import guard
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS
 
 DURATION = "{{ dag_run.conf.get('duration', 300) if ti.try_number == 1 else 2 }}"
 
@@ -104,17 +104,21 @@ DAG_KINDS: dict[str, dict[str, Any]] = {
     "retry": {},
     "timeout": {},
     "short_run": {"dagrun_timeout": timedelta(seconds=10)},
-    "fail_fast": {"fail_fast": True},
     "mapped": {},
     "deleted": {},
-    "deadline": {
+}
+if AIRFLOW_V_3_3_PLUS:
+    # The older ones, which do not have all of this, are measured with a few ways only.
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+
+    DAG_KINDS["fail_fast"] = {"fail_fast": True}
+    DAG_KINDS["deadline"] = {
         "deadline": DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=timedelta(seconds=12),
             callback=AsyncCallback(cancel_responses_of_run),
         )
-    },
-}
+    }
 TASK_KINDS: dict[str, dict[str, Any]] = {
     "retry": ONE_RETRY,
     "timeout": {"execution_timeout": timedelta(seconds=6)},

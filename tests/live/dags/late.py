@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_2_PLUS
 
-LATE = DeadlineAlert(
-    reference=DeadlineReference.DAGRUN_QUEUED_AT,
-    interval=timedelta(seconds=1),
-    callback=AsyncCallback(CancelResponseNotifier, {"response_id": "{{ dag_run.conf['response_id'] }}"}),
-)
+if AIRFLOW_V_3_2_PLUS:
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
 
-with DAG("late", schedule=None, deadline=LATE):
+    late = DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=1),
+        callback=AsyncCallback(CancelResponseNotifier, {"response_id": "{{ dag_run.conf['response_id'] }}"}),
+    )
 
-    @task
-    def dawdle() -> None:
-        time.sleep(10)
+    with DAG("late", schedule=None, deadline=late):
 
-    dawdle()
+        @task
+        def dawdle() -> None:
+            time.sleep(10)
+
+        dawdle()
