@@ -42,5 +42,5 @@ nitpick_ignore_regex = [
     ("py:exc", r"Airflow\w+"),
     ("py:class", "BaseOperator|Context|TaskInstanceKey|XComArg|OnOtherEnd|PollInterval"),
     # What nobody calls from outside.
-    ("py:class", r"airflow_provider_freddy\.(core\.request\.ApiRequest|guard\.D)"),
+    ("py:class", r"airflow_provider_freddy\.(core\.request\.ApiRequest|deferrable\.DeferrableOperator|guard\.D)"),
 ]
