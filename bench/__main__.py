@@ -19,10 +19,10 @@ MEASUREMENTS = (
     "schedule_sim",
     "bulk_cancel",
     "callback_cost",
-    "wait_scale",
-    "error_storm",
-    "real_triggerer",
     "end_to_end",
+    "wait_scale",
+    "real_triggerer",
+    "error_storm",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{name}: {time.monotonic() - start:.0f} s\n{table(found)}", file=sys.stderr, flush=True)
         rows += found
         notes.append(f"**{module.TITLE}** (`bench/{name}.py`). {_description(module.__doc__)}")
+        # A run that is broken off keeps what it has measured.
+        write(chosen.output, document(rows, missing, notes, around))
     write(chosen.output, document(rows, missing, notes, around))
     print(table(rows))
     for line in missing:

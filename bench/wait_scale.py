@@ -25,7 +25,7 @@ from bench.stub_process import Stub
 TITLE = "Waiting at scale, one event loop"
 OURS = "ResponseTrigger"
 SLEEP = "sleep only"
-PEERS = ["http sensor", "http event", "databricks"]
+PEERS = ["http sensor", "databricks"]
 FLOORS = ["shared aiohttp session", "hand-written HTTP"]
 WINDOW = 12.0
 PERIOD = 5.0
