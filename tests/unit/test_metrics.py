@@ -120,13 +120,3 @@ def test_metrics_that_cannot_be_sent_disturb_nobody(
     hook = FreddyHook()
     hook.cancel_response(hook.create_response("hello").id)
     assert fake_freddy_connection.left_running == []
-
-
-def test_the_names_are_those_of_the_readme() -> None:
-    from pathlib import Path
-
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    own = [value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)]
-    assert len(own) == 6
-    for name in own:
-        assert f"`{name}`" in readme

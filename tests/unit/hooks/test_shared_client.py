@@ -382,7 +382,7 @@ def test_a_fresh_triggerer_is_woken_but_never_dag_test_which_would_mix_up_its_ta
     monkeypatch.setitem(sys.modules, "airflow.sdk.execution_time.task_runner", runner)
 
     async def scenario():
-        async with shared_client("freddy_default") as client:
+        with shared_client("freddy_default") as client:
             await client.look(response.id, None)
             await asyncio.sleep(0.1)
 
