@@ -1,7 +1,7 @@
 """
 Many triggers in one event loop, each polling every 5 s.
 
-A fresh process for each sample: it starts the triggers spread over 5 s, lets them run in, and is then watched for 12
+A fresh process for each sample: it starts the triggers spread over 5 s, lets them run in, and is then watched for 10
 s. *Late* is the time between two polls of one trigger, seen by the server, minus 5 s; for that our schedule's jitter
 is switched off. *Lag* is by how much a 100 ms ticker in the same loop overshoots. Memory is that of the process
 beyond one whose triggers only sleep, libraries included. Connections come from environment variables.
@@ -27,7 +27,7 @@ OURS = "ResponseTrigger"
 SLEEP = "sleep only"
 PEERS = ["http sensor", "databricks"]
 FLOORS = ["shared aiohttp session", "hand-written HTTP"]
-WINDOW = 12.0
+WINDOW = 10.0
 PERIOD = 5.0
 TICK = 0.1
 
