@@ -89,10 +89,10 @@ def test_a_template_that_finds_nothing_cancels_nothing_and_says_so(
     ("fault", "options"),
     [
         ("status", {"status": 503}),
-        ("status", {"status": 429, "retry_after": 60}),
+        ("status", {"status": 429, "retry_after": 120}),
         ("hang", {}),
         ("garbage", {"body": "html", "work": False}),
-        ("delay", {"seconds": 30}),
+        ("delay", {"seconds": 120}),
     ],
 )
 def test_freddy_in_trouble_costs_the_task_no_more_than_the_budget(
@@ -102,7 +102,8 @@ def test_freddy_in_trouble_costs_the_task_no_more_than_the_budget(
     fake_freddy_connection.fault(fault, method="GET", times=None, **options)
     begin = time.monotonic()
     run = run_dag("fail_with_a_slow_cancel")
-    assert time.monotonic() - begin < 20
+    # Nearly all of it is Airflow's, on a busy machine.
+    assert time.monotonic() - begin < 60
     assert run.tasks == {"hurry": "failed"}
     assert "the task's own error" in run.log
     (line,) = last_words(run.log)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import not_on_airflow
 
 
 def test_it_waits_for_the_end_and_hands_on_the_response(run_dag: Callable, fake_freddy_connection: FakeFreddy) -> None:
@@ -22,6 +23,7 @@ def test_it_waits_for_the_end_and_hands_on_the_response(run_dag: Callable, fake_
     assert run.xcom("ask")["output"]
 
 
+@not_on_airflow("3.0", because="its dag.test() loses what a task is deferred with; on a running one it works")
 def test_the_retry_of_a_deferred_task_starts_a_response_of_its_own(
     run_dag: Callable, fake_freddy_connection: FakeFreddy
 ) -> None:
