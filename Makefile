@@ -71,7 +71,7 @@ WHERE_VERSIONS_DIFFER = dag_runs test_example_dags.py test_imports.py test_what_
 	unit/hooks/test_form.py unit/hooks/test_connection_check.py \
 	$(patsubst %,unit/test_%.py,airflow_api deadlines deferral guard metrics notifier retry_policy_version rules tracking)
 test-versions:
-	$(PYTHON) tests/matrix.py 2.11 3.0 --tests "$(WHERE_VERSIONS_DIFFER:%=tests/%)"
+	$(PYTHON) tests/matrix.py 2.11 3.0 --jobs 2 --tests "$(WHERE_VERSIONS_DIFFER:%=tests/%)"
 
 test-matrix:
 	$(PYTHON) tests/matrix.py $(VERSIONS) --jobs $(JOBS) --tests "$(TESTS)"
