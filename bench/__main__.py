@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     missing: list[str] = []
     notes: list[str] = []
-    for name in chosen.names or MEASUREMENTS:
+    names = chosen.names or MEASUREMENTS
+    for index, name in enumerate(names, 1):
         start = time.monotonic()
         print(f"{name} ...", file=sys.stderr, flush=True)
         module = import_module(f"bench.{name}")
@@ -66,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         rows += found
         notes.append(f"**{module.TITLE}** (`bench/{name}.py`). {_description(module.__doc__)}")
         # A run that is broken off keeps what it has measured.
-        write(chosen.output, document(rows, missing, notes, around))
+        not_yet = [f"{later}: the run was broken off" for later in names[index:]]
+        write(chosen.output, document(rows, [*missing, *not_yet], notes, around))
     write(chosen.output, document(rows, missing, notes, around))
     print(table(rows))
     for line in missing:
