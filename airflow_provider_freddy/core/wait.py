@@ -57,6 +57,14 @@ class StatusWait:
         self._tell_status = tell_status
         self._status: str | None = None
 
+    def is_news(self, answer: ModelResponse | Problem) -> bool:
+        """
+        Say whether a look has to be judged, or has found what the last one found.
+
+        :param answer: what the look has come to.
+        """
+        return isinstance(answer, Problem) or bool(self.failures) or answer.status != self._status
+
     def judge(self, answer: ModelResponse | Problem) -> ModelResponse | Problem | None:
         """
         Say what a look means.

@@ -23,7 +23,7 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
 from airflow_provider_freddy.core.retry import Budget
-from airflow_provider_freddy.hooks.sleepers import Sleepers
+from airflow_provider_freddy.hooks.shared_poller import SharedPoller
 from airflow_provider_freddy.version_compat import in_dag_test, run_in_thread, states_of_run
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SharedClient:
     def __init__(self, freddy_conn_id: str) -> None:
         self.freddy_conn_id = freddy_conn_id
         self.pace = Pace()
-        self.sleepers = Sleepers()
+        self.poller = SharedPoller(self.look, self.pace, LOOKS_AT_ONCE)
         self.users = 0
         self._loop = asyncio.get_running_loop()
         self._settings: ConnectionSettings | None = None
@@ -142,7 +142,7 @@ class SharedClient:
 
         outcome = await self._with_valid_key(follow)
         metrics.count_cancel(outcome, budget.seconds - budget.remaining)
-        self.sleepers.wake(response_id)
+        self.poller.wake(response_id)
         return outcome
 
     # -- the connection ------------------------------------------------------------------------------------

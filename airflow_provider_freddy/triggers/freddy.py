@@ -17,8 +17,8 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.wait import PASSING, StatusWait
-from airflow_provider_freddy.hooks.pacing import LookTimes
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
+from airflow_provider_freddy.hooks.watch import Watch
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
 from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
 
@@ -134,23 +134,23 @@ class ResponseTrigger(BaseTrigger):
             tolerated_failures=self.tolerated_failures,
             passing=_PASSING,
         )
-        times = LookTimes(schedule_for(self.poll_interval), client, self.response_id, self.started_at, self._deadline())
-        while await times.until_next(wait):
-            verdict = wait.judge(await self._look(client, times))
+        schedule = schedule_for(self.poll_interval)
+        watch = Watch(wait, self.organization_id, schedule, self.started_at, self._deadline())
+        while (answer := await client.poller.news(watch)) is not None:
+            verdict = wait.judge(answer)
             if isinstance(verdict, ModelResponse):
                 return self._reached(verdict), verdict
             if verdict is not None:
-                why = f"The status of response {self.response_id} could not be told any more: Freddy {verdict}"
-                ends_it = self.cancel and not self.keep_when_given_up
-                outcome = await self._cancel(client, CANCEL_SECONDS) if ends_it else None
-                return self._ended_early(EndReason.GAVE_UP, why, outcome, verdict.kind), None
+                return await self._given_up(client, verdict), None
+            # Not kept for as long as nothing new comes.
+            del answer
         return await self._at_deadline(client, wait)
 
-    async def _look(self, client: SharedClient, times: LookTimes) -> ModelResponse | Problem:
-        # Not a part of the loop, which would hold the last answer for as long as it sleeps.
-        answer = await client.look(self.response_id, self.organization_id)
-        times.note(answer)
-        return answer
+    async def _given_up(self, client: SharedClient, problem: Problem) -> WaitEnd:
+        why = f"The status of response {self.response_id} could not be told any more: Freddy {problem}"
+        ends_it = self.cancel and not self.keep_when_given_up
+        outcome = await self._cancel(client, CANCEL_SECONDS) if ends_it else None
+        return self._ended_early(EndReason.GAVE_UP, why, outcome, problem.kind)
 
     async def _at_deadline(self, client: SharedClient, wait: StatusWait) -> tuple[WaitEnd, ModelResponse | None]:
         outcome = await self._cancel(client, CANCEL_SECONDS) if self.cancel else None
