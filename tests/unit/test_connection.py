@@ -226,6 +226,29 @@ def test_an_organization_that_is_none_is_refused(value):
     assert "organization id" in refused(extra={"organization_id": value})
 
 
+@pytest.mark.parametrize(
+    ("extra", "times"), [({"organization_id": "org_1"}, 0), ({"headers": {"Authorization": "hidden"}}, 1)]
+)
+def test_airflow_is_told_to_mask_only_an_extra_that_may_hold_a_secret(extra, times):
+    class Counting:
+        """A connection whose masking reading is counted: every one is a message to the supervisor."""
+
+        conn_id, password, host, port, schema = "c", KEY, None, None, None
+        masked = 0
+
+        def __init__(self):
+            self.extra = json.dumps(extra)
+
+        @property
+        def extra_dejson(self):
+            self.masked += 1
+            return extra
+
+    found = Counting()
+    read_connection(found)
+    assert found.masked == times
+
+
 @pytest.mark.parametrize("extra", ["[1]", '"text"', "5"])
 def test_an_extra_that_is_no_object_is_refused(extra):
     found = connection()
