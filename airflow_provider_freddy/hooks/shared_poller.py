@@ -57,8 +57,8 @@ class SharedPoller:
         told: asyncio.Future[News] = self._loop.create_future()
         watch.told = told
         self._by_response[response_id] = (*self._by_response.get(response_id, ()), watch)
-        self._plan(watch, watch.seconds_to_next(self._pace, time.monotonic()))
         try:
+            self._plan(watch, watch.seconds_to_next(self._pace, time.monotonic()))
             return await told
         finally:
             watch.told = None
