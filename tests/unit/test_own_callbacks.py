@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG, TaskGroup
 from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
 from airflow_provider_freddy.guard import guard
 from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
-from tests.airflow_versions import AIRFLOW, dag_from_dict, dag_to_dict
+from tests.airflow_versions import dag_from_dict, dag_to_dict, needs_airflow
 
 NAMES = ["on_failure_callback", "on_retry_callback"]
 OURS = cancel_response_on_failure
@@ -96,7 +96,7 @@ def test_a_guarded_dag_calls_it_once(mapped: bool) -> None:
 
 
 @every_way
-@pytest.mark.skipif(AIRFLOW < (3, 1), reason="before 3.1 Airflow looks for callbacks whether a task has any or not")
+@needs_airflow("3.1", "before, Airflow looks for the callbacks of a task whether it has any or not")
 def test_the_scheduler_is_told(mapped: bool) -> None:
     with DAG("d", schedule=None) as dag:
         ask(mapped)
