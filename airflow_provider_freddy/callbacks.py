@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
@@ -90,3 +90,24 @@ class CancelResponseCallback:
         from airflow_provider_freddy.hooks.freddy import FreddyHook
 
         return FreddyHook(freddy_conn_id)
+
+
+def with_ours(callbacks: Any) -> list[Any]:
+    """
+    Return what an author has set, with :func:`cancel_response_on_failure` after it, unless it is there already.
+
+    :param callbacks: one callback, a collection of them, or ``None``.
+    """
+    if not callbacks:
+        callbacks = []
+    elif not isinstance(callbacks, Collection):
+        callbacks = [callbacks]
+    ours = [] if any(map(_cancels_own, callbacks)) else [cancel_response_on_failure]
+    return [*callbacks, *ours]
+
+
+def _cancels_own(callback: Any) -> bool:
+    """Tell whether a callback cancels what the task itself has started."""
+    if isinstance(callback, CancelResponseCallback):
+        return callback.task_ids is None and callback.response_id is None
+    return callback is cancel_response_on_failure

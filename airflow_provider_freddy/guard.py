@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
+from airflow_provider_freddy.callbacks import with_ours
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import DAG
@@ -26,23 +26,13 @@ def guard(dag: D, *, sweep: bool = False) -> D:
     """
     for task in dag.tasks:
         for name in ("on_failure_callback", "on_retry_callback"):
-            setattr(task, name, _with_ours(getattr(task, name, None)))
-    dag.on_failure_callback = _with_ours(dag.on_failure_callback)
+            setattr(task, name, with_ours(getattr(task, name, None)))
+    dag.on_failure_callback = with_ours(dag.on_failure_callback)
     # Worked out by Airflow when the DAG was made.
     dag.has_on_failure_callback = True
     if sweep and "freddy_sweep" not in dag.task_ids:
         _add_sweep(dag)
     return dag
-
-
-def _with_ours(callbacks: Any) -> list[Any]:
-    if not callbacks:
-        callbacks = []
-    elif not isinstance(callbacks, list | tuple):
-        callbacks = [callbacks]
-    if any(one is cancel_response_on_failure or isinstance(one, CancelResponseCallback) for one in callbacks):
-        return list(callbacks)
-    return [*callbacks, cancel_response_on_failure]
 
 
 def _add_sweep(dag: DAG) -> None:

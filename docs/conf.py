@@ -43,4 +43,5 @@ nitpick_ignore_regex = [
     ("py:class", "BaseOperator|Context|TaskInstanceKey|XComArg|OnOtherEnd|PollInterval"),
     # What nobody calls from outside.
     ("py:class", r"airflow_provider_freddy\.(core\.request\.ApiRequest|deferrable\.DeferrableOperator|guard\.D)"),
+    ("py:class", r"airflow_provider_freddy\.operators\.starts_response\.StartsResponse"),
 ]

@@ -6,18 +6,13 @@ from datetime import timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
 from airflow_provider_freddy.sensors.freddy import ResponseStatusSensor
 
 with DAG(
     "freddy_deferrable",
     schedule=None,
-    default_args={
-        "on_failure_callback": cancel_response_on_failure,
-        "on_retry_callback": cancel_response_on_failure,
-        "deferrable": True,
-    },
+    default_args={"deferrable": True},
     tags=["freddy"],
 ):
     ask = CreateResponseOperator(

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowFailException, Context, T
 from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
 from airflow_provider_freddy.core.schedule import DEFAULT_TOLERATED_FAILURES, PollInterval, schedule_for
 from airflow_provider_freddy.core.status import COMPLETED
-from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.exceptions import (
     FreddyInvalidRequestError,
     FreddyResponseEndedError,
@@ -19,6 +18,7 @@ from airflow_provider_freddy.exceptions import (
 )
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.links.freddy import FreddyResponseLink, push_link
+from airflow_provider_freddy.operators.starts_response import StartsResponse
 from airflow_provider_freddy.version_compat import can_end_in_triggerer, state_of_running_task
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _HOOK_ARGUMENTS = {
 }  # fmt: skip
 
 
-class CreateResponseOperator(DeferrableOperator):
+class CreateResponseOperator(StartsResponse):
     """
     Start a model response and, by default, wait for its end.
 

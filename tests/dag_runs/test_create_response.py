@@ -127,6 +127,29 @@ def test_one_failed_look_too_many_fails_the_task_and_cancels(
     assert fake_freddy_connection.left_running == []
 
 
+@pytest.mark.parametrize("dag_id", ["create_and_wait", "create_with_timeout"])
+def test_the_callback_that_it_brings_says_one_line_and_cancels_nothing_twice(
+    run_dag: Callable, fake_freddy_connection: FakeFreddy, dag_id: str
+) -> None:
+    if dag_id == "create_and_wait":
+        fake_freddy_connection.fault("garbage", method="GET", body="html", times=3)
+    run = run_dag(dag_id)
+    (response,) = fake_freddy_connection.responses
+    assert [request.method for request in fake_freddy_connection.requests].count("DELETE") == 1
+    (line,) = [line for line in run.log.splitlines() if "Freddy callback for" in line]
+    assert f"ask, try 1: {response.id} cancelled at" in line
+    assert "ERROR" not in line
+
+
+def test_it_brings_nothing_that_is_called_when_all_is_well(
+    run_dag: Callable, fake_freddy_connection: FakeFreddy
+) -> None:
+    fake_freddy_connection.next_response(duration=0.2)
+    run = run_dag("create_and_wait")
+    assert run.state == "success"
+    assert "Freddy callback" not in run.log
+
+
 def test_execution_timeout_cancels(run_dag: Callable, fake_freddy_connection: FakeFreddy) -> None:
     run = run_dag("create_with_timeout")
     assert run.tasks == {"ask": "failed"}

@@ -6,7 +6,7 @@ The matrix: every way in which a task that waits for Freddy can stop, and in whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from . import deeds
@@ -56,6 +56,14 @@ class Path:
     def ends(self, style: str) -> str:
         """Return the state in which the task ends."""
         return self.state if isinstance(self.state, str) else self.state[style]
+
+
+def some(
+    paths: Sequence[Path], *rows: str, styles: tuple[str, ...] = ALL, in_make_test: tuple[str, ...] = ()
+) -> list[Path]:
+    """Return the ways of these rows, in those of their styles that are among these."""
+    chosen = [replace(path, styles=tuple(style for style in path.styles if style in styles)) for path in paths]
+    return [replace(path, in_make_test=in_make_test) for path in chosen if path.row in rows and path.styles]
 
 
 WHILE_IT_WAITS = [
@@ -161,9 +169,8 @@ WHILE_SERVERS_DIE = [
 ]  # fmt: skip
 
 WITHOUT_WATCHDOG = [
-    replace(path, in_make_test={"6a": (FUNCTION,)}.get(path.row, ()))
-    for path in WHILE_IT_WAITS
-    if path.row in {"6a", "6b", "7a", "7b"} and path.styles == IN_WORKER
+    *some(WHILE_IT_WAITS, "6a", styles=IN_WORKER, in_make_test=(FUNCTION,)),
+    *some(WHILE_IT_WAITS, "6b", "7a", "7b", styles=IN_WORKER),
 ]
 
 EVERY_PATH = [*WHILE_IT_WAITS, *BESIDE_SIBLINGS, *WHILE_FREDDY_MISBEHAVES, *WHILE_TRIGGERERS_DIE, *WHILE_SERVERS_DIE]

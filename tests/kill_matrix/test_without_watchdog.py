@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from .cell import Cell
 from .conftest import cells
-from .paths import WITHOUT_WATCHDOG, Path
+from .paths import FUNCTION, OPERATOR, WITHOUT_WATCHDOG, Path, some
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
-NOT_GUARDED = [replace(path, in_make_test=()) for path in WITHOUT_WATCHDOG]
-# Airflow calls nothing that stands in a process that is gone, and no other try follows.
-UNCOVERED = [path for path in NOT_GUARDED if path.row in {"6a", "7a", "7b"}]
+# The operator brings the callback that Airflow calls for a lost worker.
+COVERED = [
+    *some(WITHOUT_WATCHDOG, "6b"),
+    *some(WITHOUT_WATCHDOG, "7a", styles=(OPERATOR,), in_make_test=(OPERATOR,)),
+    *some(WITHOUT_WATCHDOG, "7b", styles=(OPERATOR,)),
+]
+# Airflow calls nothing of the task, or nothing that stands in the DAG file, and no other try follows.
+UNCOVERED = [*some(WITHOUT_WATCHDOG, "6a"), *some(WITHOUT_WATCHDOG, "7a", "7b", styles=(FUNCTION,))]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +35,8 @@ def test_a_guarded_dag_leaves_nothing_running_after_a_task(
     measure(path, style, variant, prepare=Cell.wait_for_record)
 
 
-@cells([path for path in NOT_GUARDED if path.row == "6b"], "watchdog off")
-def test_the_next_try_leaves_nothing_running_after_a_task(
-    measure: Callable, path: Path, style: str, variant: str
-) -> None:
+@cells(COVERED, "watchdog off")
+def test_nothing_is_left_running_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
     measure(path, style, variant, prepare=Cell.wait_for_record)
 
 

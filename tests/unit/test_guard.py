@@ -48,6 +48,7 @@ def test_a_task_that_has_ours_already_keeps_it(dag: DAG) -> None:
     before = list(dag.get_task("wired").on_failure_callback)
     guard(guard(dag))
     assert dag.get_task("wired").on_failure_callback == before
+    assert before.count(cancel_response_on_failure) == 1
     assert dag.on_failure_callback == [cancel_response_on_failure]
 
 
