@@ -178,7 +178,7 @@ def test_an_error_with_any_body_keeps_its_kind_and_is_one_short_line(status, bod
 
 
 def test_an_error_body_of_any_depth_is_survived():
-    for depth in range(1, 1200, 3):
+    for depth in range(1, 1200):
         for body in (b'{"detail": ' + b"[" * depth + b"]" * depth + b"}", b'{"a":' * depth + b"1" + b"}" * depth):
             assert read(body, 422).kind is ProblemKind.INVALID_REQUEST
 
