@@ -166,7 +166,8 @@ def test_an_error_of_the_contract_is_read():
         *[b'{"error": {"message": "", "code": null}}', b'{"detail": "no"}', b'{"detail": [{}, 5, null]}', b"\xff\xff"],
         *[b'{"detail": null}', b"[" * 50_000, b'{"x": NaN}', b'{"error": {"message": "\\ud800", "code": "\\ud800"}}'],
     ],
-    ids=lambda value: repr(value)[:30],
+    # No backslash: a test that has one in its name cannot be asked for by name.
+    ids=lambda value: repr(value)[:30].replace("\\", "/"),
 )
 def test_an_error_with_any_body_keeps_its_kind_and_is_one_short_line(status, body):
     problem = read(body, status)
