@@ -11,30 +11,30 @@ DOWN = ProblemKind.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
-    ("problem", "kind", "words"),
+    ("describe", "kind", "words"),
     [
-        (failure.not_sent(POST, "no such CA file"), ProblemKind.INVALID_REQUEST, "Not sent: no such CA file."),
-        (failure.no_connection(POST, "refused."), DOWN, "No connection: refused."),
-        (failure.no_connection_in_time(POST, 5), DOWN, "No connection within 5.0 s."),
-        (failure.tls_failed(POST, "expired", in_handshake=True), DOWN, "TLS failed: expired."),
-        (failure.proxy_failed(POST), DOWN, "The proxy did not connect."),
+        (lambda: failure.not_sent(POST, "no such CA file"), ProblemKind.INVALID_REQUEST, "Not sent: no such CA file."),
+        (lambda: failure.no_connection(POST, "refused."), DOWN, "No connection: refused."),
+        (lambda: failure.no_connection_in_time(POST, 5), DOWN, "No connection within 5.0 s."),
+        (lambda: failure.tls_failed(POST, "expired", in_handshake=True), DOWN, "TLS failed: expired."),
+        (lambda: failure.proxy_failed(POST), DOWN, "The proxy did not connect."),
     ],
 )
-def test_what_freddy_cannot_have_acted_on_is_not_said_to_cost_money(problem, kind, words):
-    assert problem == Problem(kind, POST, words, maybe_processed=False)
+def test_what_freddy_cannot_have_acted_on_is_not_said_to_cost_money(describe, kind, words):
+    assert describe() == Problem(kind, POST, words, maybe_processed=False)
 
 
 @pytest.mark.parametrize(
-    ("problem", "kind", "words"),
+    ("describe", "kind", "words"),
     [
-        (failure.no_reply_in_time(POST, 29.96), DOWN, "No reply within 30.0 s."),
-        (failure.tls_failed(POST, "broke", in_handshake=False), DOWN, "TLS failed: broke."),
-        (failure.too_many_redirects(POST), ProblemKind.UNEXPECTED_REPLY, "Too many redirects."),
-        (failure.connection_broke(POST, "reset"), DOWN, "The connection broke: reset."),
+        (lambda: failure.no_reply_in_time(POST, 29.96), DOWN, "No reply within 30.0 s."),
+        (lambda: failure.tls_failed(POST, "broke", in_handshake=False), DOWN, "TLS failed: broke."),
+        (lambda: failure.too_many_redirects(POST), ProblemKind.UNEXPECTED_REPLY, "Too many redirects."),
+        (lambda: failure.connection_broke(POST, "reset"), DOWN, "The connection broke: reset."),
     ],
 )
-def test_what_freddy_may_have_acted_on_may_have_started_a_response(problem, kind, words):
-    assert problem == Problem(kind, POST, words, maybe_processed=True)
+def test_what_freddy_may_have_acted_on_may_have_started_a_response(describe, kind, words):
+    assert describe() == Problem(kind, POST, words, maybe_processed=True)
 
 
 def test_a_reply_that_did_not_end_keeps_what_was_read_of_it():

@@ -84,11 +84,12 @@ def test_a_response_that_says_it_is_nearly_done_is_looked_at_sooner():
 def test_a_fixed_interval_stays_as_it_is(seconds):
     schedule = schedule_for(seconds)
     assert {schedule.interval(age) for age in AGES} == {seconds}
+    assert seconds <= schedule.first_delay(0) <= seconds * (1 + JITTER)
 
 
 @pytest.mark.parametrize("value", ["fast", "", "5", 0, -1, math.inf, math.nan, True, None, [5]])
 def test_what_is_no_schedule_is_refused(value):
-    with pytest.raises(ValueError, match="poll_interval"):
+    with pytest.raises(ValueError, match="^The poll_interval must be"):
         schedule_for(value)
 
 
