@@ -89,7 +89,7 @@ def test_a_fixed_interval_stays_as_it_is(seconds):
 
 @pytest.mark.parametrize("value", ["fast", "", "5", 0, -1, math.inf, math.nan, True, None, [5]])
 def test_what_is_no_schedule_is_refused(value):
-    with pytest.raises(ValueError, match="^The poll_interval must be"):
+    with pytest.raises(ValueError, match=r"^The poll_interval must be"):
         schedule_for(value)
 
 
