@@ -11,7 +11,8 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
 from airflow_provider_freddy.testing import FakeFreddy
-from tests.airflow_versions import needs_airflow
+from tests.airflow_versions import needs_airflow, not_on_airflow
+from tests.unit.test_rules import Ti, entry, started_elsewhere
 
 awaited_notifiers = needs_airflow("3.1", "before, a notifier cannot be awaited")
 pytestmark = pytest.mark.usefixtures("fake_freddy_connection")
@@ -23,6 +24,22 @@ def test_as_the_callback_of_a_dag_it_renders_without_a_task(fake_freddy_connecti
     notifier({"dag": DAG("d", schedule=None), "run_id": "r", "reason": "task_failure", "the_id": response_id})
     assert fake_freddy_connection.left_running == []
     assert notifier.response_id == ["{{ the_id }}"]
+
+
+@not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
+def test_without_an_id_it_cancels_what_the_try_of_its_context_has_started(fake_freddy_connection: FakeFreddy) -> None:
+    mine, other = started_elsewhere(2)
+    ti = Ti()
+    ti.xcoms = [[entry(mine, ti), entry(other, ti, try_number=2)]]
+    CancelResponseNotifier()({"dag": DAG("d", schedule=None), "ti": ti})
+    assert fake_freddy_connection.left_running == [other]
+
+
+def test_a_template_that_cannot_be_rendered_is_told_and_nothing_is_raised(caplog: pytest.LogCaptureFixture) -> None:
+    CancelResponseNotifier(response_id="{{ no_such_thing.id }}")({"dag": DAG("d", schedule=None)})
+    line = caplog.records[-1].getMessage()
+    assert line.startswith("Freddy notifier: what it should have cancelled MAY STILL RUN AND COST MONEY. Undefined")
+    assert "'no_such_thing' is undefined" in line
 
 
 def test_what_a_template_renders_to_is_not_rendered_again(fake_freddy_connection: FakeFreddy) -> None:

@@ -90,7 +90,9 @@ def test_the_first_look_that_fails_is_told_at_once(said):
 def test_a_status_that_is_not_known_is_said_once_and_waited_for(said):
     waiting = wait()
     assert [waiting.judge(response("paused")) for _ in range(5)] == [None] * 5
-    assert [record.levelname for record in said.records] == ["WARNING"]
+    (line,) = said.records
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == "Response resp_1 is 'paused', a status not known here: waiting on."
 
 
 def test_who_tells_the_status_by_other_means_is_not_told_twice(said):
