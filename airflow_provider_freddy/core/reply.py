@@ -184,7 +184,7 @@ def _described(body: dict[str, Any]) -> str:
         told = {"type", "loc", "msg"}
         detail = [{name: item[name] for name in item if name in told} for item in detail if isinstance(item, dict)]
     try:
-        return json.dumps(detail, default=str)
+        return json.dumps(detail)
     except RecursionError:
         # Writing goes a little less deep than reading.
         return "an error body that is nested too deeply to show"

@@ -35,6 +35,27 @@ def test_without_an_id_it_cancels_what_the_try_of_its_context_has_started(fake_f
     assert fake_freddy_connection.left_running == [other]
 
 
+@not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
+@pytest.mark.parametrize("task_ids", ["u", ["u"], ("u",)])
+def test_with_tasks_it_cancels_what_they_have_started(fake_freddy_connection: FakeFreddy, task_ids: Any) -> None:
+    mine, theirs = started_elsewhere(2)
+    ti = Ti()
+    ti.xcoms = [[entry(theirs, ti, task_id="u", map_index=1, cancel_on_failure=False)]]
+    CancelResponseNotifier(task_ids=task_ids)({"dag": DAG("d", schedule=None), "ti": ti})
+    assert fake_freddy_connection.left_running == [mine]
+
+
+def test_connection_and_organization_are_those_it_was_given(
+    fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (response_id,) = started_elsewhere()
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", fake_freddy_connection.connection_json())
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
+    notifier = CancelResponseNotifier(response_id=response_id, freddy_conn_id="other", organization_id="org_given")
+    notifier({"dag": DAG("d", schedule=None)})
+    assert fake_freddy_connection.requests[-1].query["organizationId"] == "org_given"
+
+
 def test_a_template_that_cannot_be_rendered_is_told_and_nothing_is_raised(caplog: pytest.LogCaptureFixture) -> None:
     CancelResponseNotifier(response_id="{{ no_such_thing.id }}")({"dag": DAG("d", schedule=None)})
     line = caplog.records[-1].getMessage()

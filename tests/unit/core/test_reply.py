@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pendulum
 import pytest
@@ -183,9 +184,14 @@ def test_an_error_with_any_body_keeps_its_kind_and_is_one_short_line(status, bod
 
 
 def test_an_error_body_of_any_depth_is_survived():
-    for depth in range(1, 1200):
+    # Somewhere here it becomes too deep to be written, and then too deep to be read.
+    for depth in [1, 100, *range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10), 100_000]:
         for body in (b'{"detail": ' + b"[" * depth + b"]" * depth + b"}", b'{"a":' * depth + b"1" + b"}" * depth):
             assert read(body, 422).kind is ProblemKind.INVALID_REQUEST
+
+
+def test_an_error_of_another_shape_is_shown():
+    assert read({"title": "Quota used up"}, 402).message == '{"title": "Quota used up"}'
 
 
 def test_a_validation_error_tells_field_and_fault_but_not_what_was_sent():
@@ -200,7 +206,7 @@ def test_a_validation_error_tells_field_and_fault_but_not_what_was_sent():
         },
     ]
     problem = read({"detail": detail}, 422, request=POST)
-    for part in ("inputs", "Field required", "model", "Unknown model"):
+    for part in ("missing", "inputs", "Field required", "value_error", "model", "Unknown model"):
         assert part in str(problem)
     assert SECRET not in str(problem)
 
