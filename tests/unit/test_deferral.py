@@ -15,7 +15,7 @@ from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.deferral import backstop, deadline, take_up
 from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
-from airflow_provider_freddy.operators.freddy import CreateResponseOperator
+from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.version_compat import without_try
 from tests.unit.test_rules import Ti, entry, started_elsewhere
@@ -145,3 +145,42 @@ def test_airflows_own_limit_of_a_deferral_comes_a_minute_after_ours(monkeypatch:
     assert backstop(900) == timedelta(seconds=60)
     assert deadline(None) is None
     assert backstop(None) is None
+
+
+def test_a_cancel_waits_in_the_triggerer_for_all_that_it_was_given(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_freddy.deferral.time.time", lambda: 1000.0)
+    cancel = CancelResponseOperator(
+        task_id="t", response_id=["a", "b"], wait_until_cancelled=True, deferrable=True, budget=30, ignore_missing=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        cancel.execute(context)
+    _, arguments = deferred.value.trigger.serialize()
+    assert [tuple(target) for target in arguments["targets"]] == [(one, None, "freddy_default") for one in "ab"]
+    assert arguments["deadline"] == 1030
+    assert arguments["accept"] == ["not_found"]
+    assert deferred.value.timeout == timedelta(seconds=90)
+    assert fake_freddy_connection.requests == []
+
+
+def test_a_resumed_cancel_returns_the_outcomes_of_its_trigger(context: dict[str, Any]) -> None:
+    outcomes = {"b": {"outcome": "cancelled"}, "a": {"outcome": "already_final"}}
+    assert CancelResponseOperator(task_id="t").execute_complete(context, {"outcomes": outcomes}) == outcomes
+
+
+def test_a_resumed_cancel_fails_with_the_error_of_its_trigger_and_keeps_the_other_outcomes(
+    context: dict[str, Any],
+) -> None:
+    pushed: dict[str, Any] = {}
+    context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
+    outcomes = {"a": {"outcome": "cancelled"}, "b": {"error": "It is gone.", "kind": "not_found"}}
+    with pytest.raises(FreddyNotFoundError, match="It is gone"):
+        CancelResponseOperator(task_id="t").execute_complete(context, {"outcomes": outcomes})
+    assert pushed == {"outcomes": {"a": {"outcome": "cancelled"}}}
+
+
+@pytest.mark.parametrize("event", [None, "done", {}, {"outcomes": None}, {"outcomes": {"a": "cancelled"}}])
+def test_an_event_without_outcomes_is_no_proof_of_a_cancel(context: dict[str, Any], event: Any) -> None:
+    with pytest.raises(FreddyError, match="whether the responses still run is not known"):
+        CancelResponseOperator(task_id="t").execute_complete(context, event)
