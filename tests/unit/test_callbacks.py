@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_freddy import callback_run
+from airflow_provider_freddy import callback_run, stored_record
 from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
 from airflow_provider_freddy.exceptions import FreddyError
+from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.stored_record import RECORD_KEY
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import needs_airflow, not_on_airflow
@@ -110,6 +111,29 @@ def test_of_named_tasks_all_is_cancelled_also_what_is_to_outlive_its_own_task(
     assert fake_freddy_connection.left_running == []
 
 
+def test_every_recorded_response_is_cancelled_by_its_own_connection_and_organization(
+    context: dict[str, Any],
+) -> None:
+    ti = context["ti"]
+    recorded = [("resp_1", "one", "org_one"), ("resp_2", "two", "org_two")]
+    ti.xcoms = [
+        [
+            {**entry(response_id, ti), "freddy_conn_id": conn_id, "organization_id": organization_id}
+            for response_id, conn_id, organization_id in recorded
+        ]
+    ]
+    targets = callback_run._recorded_targets(stored_record.recorded_by_try(context, ask_store=False))
+    assert [(one.response_id, one.freddy_conn_id, one.organization_id) for one in targets] == recorded
+
+
+def test_what_the_process_has_started_itself_is_cancelled_with_the_organization_it_was_started_for(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any]
+) -> None:
+    FreddyHook().track_response("resp_1", organization_id="org_other")
+    cancel_response_on_failure(failed(task))
+    assert fake_freddy_connection.requests[-1].query["organizationId"] == "org_other"
+
+
 def test_tasks_are_named_alone_or_in_any_list() -> None:
     assert CancelResponseCallback(task_ids="u").task_ids == ["u"]
     assert CancelResponseCallback(task_ids=(name for name in "uv")).task_ids == ["u", "v"]
@@ -166,7 +190,7 @@ def test_in_the_tasks_own_log_the_line_names_task_and_try(
 
 @needs_airflow("3.0", "before, callbacks of every process have the same context")
 @pytest.mark.parametrize(
-    ("trouble", "words"), [("hangs", "Airflow does not answer"), ("broken", "to another question")]
+    ("trouble", "words"), [("hangs", "Airflow does not answer"), ("broken", "an answer to another question")]
 )
 def test_earlier_tries_that_are_not_known_are_told(
     fake_freddy_connection: FakeFreddy,
@@ -181,8 +205,7 @@ def test_earlier_tries_that_are_not_known_are_told(
     task["ti"].try_number = 2
     task["task_state_store"] = Store(**{trouble: True})
     cancel_response_on_failure(failed(task))
-    assert "what earlier tries have left is not known (" in last_line(caplog)[1]
-    assert words in last_line(caplog)[1]
+    assert last_line(caplog)[1].endswith(f": what earlier tries have left is not known ({words})")
 
 
 def test_a_callback_in_the_tasks_process_cancels_what_earlier_tries_have_left(

@@ -36,12 +36,12 @@ def test_without_an_id_it_cancels_what_the_try_of_its_context_has_started(fake_f
 
 
 @not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
-@pytest.mark.parametrize("task_ids", ["u", ["u"], ("u",)])
-def test_with_tasks_it_cancels_what_they_have_started(fake_freddy_connection: FakeFreddy, task_ids: Any) -> None:
+@pytest.mark.parametrize("given_as", [str, list, iter])
+def test_with_tasks_it_cancels_what_they_have_started(fake_freddy_connection: FakeFreddy, given_as: Any) -> None:
     mine, theirs = started_elsewhere(2)
     ti = Ti()
     ti.xcoms = [[entry(theirs, ti, task_id="u", map_index=1, cancel_on_failure=False)]]
-    CancelResponseNotifier(task_ids=task_ids)({"dag": DAG("d", schedule=None), "ti": ti})
+    CancelResponseNotifier(task_ids=given_as("u"))({"dag": DAG("d", schedule=None), "ti": ti})
     assert fake_freddy_connection.left_running == [mine]
 
 
@@ -100,6 +100,25 @@ def test_awaited_it_cancels_without_holding_up_the_loop(fake_freddy_connection: 
 def test_awaited_it_never_raises(arguments: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(awaiting(**arguments))
     assert "MAY STILL RUN AND COST MONEY" in caplog.text
+    assert "NoneType" not in caplog.text
+
+
+@awaited_notifiers
+def test_awaited_it_asks_for_its_connection_where_a_triggerer_answers(
+    fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def run_in_thread(function: Any) -> Any:
+        asked.append(function)
+        function()
+        return asyncio.sleep(0)
+
+    monkeypatch.setattr("airflow_provider_freddy.notifications.freddy.run_in_thread", run_in_thread)
+    (response_id,) = started_elsewhere()
+    asyncio.run(awaiting(response_id=response_id))
+    assert [function.__name__ for function in asked] == ["resolve"]
+    assert fake_freddy_connection.left_running == []
 
 
 async def awaiting(**arguments: Any) -> None:

@@ -19,6 +19,11 @@ class RetriedTi(Ti):
 
     max_tries: int = 2
     asked: list[dict[str, Any]] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed.append(key)
+        super().xcom_push(key, value)
 
     def xcom_pull(self, **which: Any) -> list[Any]:
         self.asked.append(which)
@@ -177,10 +182,32 @@ def test_the_process_that_goes_on_with_a_try_takes_on_what_the_first_has_started
     assert len(ti.asked) == 1
 
 
+def test_a_rescheduled_try_takes_on_what_only_the_store_still_has(context: dict[str, Any]) -> None:
+    context["task_reschedule_count"] = 1
+    context["task_state_store"].set(RECORD_KEY, [entry("in store", context["ti"])])
+    stored_record.publish(context, Hook())
+    assert ids([read(one) for one in context["ti"].xcoms[0]]) == ["in store"]
+
+
 def test_a_process_that_has_begun_its_try_does_not_ask(context: dict[str, Any]) -> None:
     context["ti"].resume_with(None)
     stored_record.publish(context, Hook())
     assert context["ti"].asked == []
+    assert context["ti"].pushed == [RECORD_KEY]
+
+
+@pytest.mark.parametrize("store", [None, Store()], ids=["no store", "a broken store"])
+def test_a_record_that_can_be_written_nowhere_is_an_error(context: dict[str, Any], store: Store | None) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError("no XComs today")
+
+    context["ti"].resume_with(None)
+    context["ti"].xcom_push = refuse
+    context["task_state_store"] = store
+    if store is not None:
+        store.set = None
+    with pytest.raises(OSError, match="no XComs today"):
+        stored_record.publish(context, Hook())
 
 
 def test_one_place_that_cannot_be_written_is_told_in_the_log(
@@ -189,7 +216,9 @@ def test_one_place_that_cannot_be_written_is_told_in_the_log(
     context["ti"].resume_with(None)
     context["task_state_store"].set = None
     stored_record.publish(context, Hook())
-    assert "is kept in one place only: 'NoneType' object is not callable" in caplog.text
+    assert [one.getMessage() for one in caplog.records] == [
+        "The record of started Freddy responses is kept in one place only: 'NoneType' object is not callable"
+    ]
 
 
 @pytest.mark.parametrize("field_of_entry", ["response_id", "try_number", "cancel_on_failure"])

@@ -106,7 +106,8 @@ def test_headers_that_make_no_sense_do_no_harm(headers):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30", 30), ("0.5", 0.5), (" 12 ", 12), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120), ("1m30s", 90),
+    [("30", 30), ("0.5", 0.5), ("0", 0), ("86399", 86399), ("86400", None),
+     (" 12 ", 12), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120), ("1m30s", 90),
      ("1h", 3600), ("1h2m3s", 3723), ("1M", 60), (None, None), ("", None), ("soon", None), ("5x", None),
      ("1767225600", None), ("-1", None), ("nan", None), ("1s2m", None)],
 )  # fmt: skip
