@@ -190,6 +190,12 @@ def test_an_error_body_of_any_depth_is_survived():
             assert read(body, 422).kind is ProblemKind.INVALID_REQUEST
 
 
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_code_that_is_no_text_is_no_word_of_freddys(status):
+    problem = read({"error": {"message": "Words", "code": []}}, status)
+    assert (problem.kind, problem.code) == (ProblemKind.UNEXPECTED_REPLY, None)
+
+
 def test_an_error_of_another_shape_is_shown():
     assert read({"title": "Quota used up"}, 402).message == '{"title": "Quota used up"}'
 
