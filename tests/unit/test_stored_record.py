@@ -250,6 +250,14 @@ def test_lost_responses_and_what_is_left_to_a_retry_are_noted_for_their_try_alon
     assert (record.is_closed(this_try), record.is_closed(next_try)) == (True, False)
 
 
+def test_what_became_of_a_response_is_noted_for_it_alone(context: dict[str, Any]) -> None:
+    for response_id in ("ended", "running"):
+        record.register(context, response_id, "org_fake", Hook(), cancel_on_failure=True)
+    record.note_ending("ended", "it was cancelled")
+    record.note_ending("of another process", "it was cancelled")
+    assert [one.ending for one in record.started_by(TaskTry.of(context))] == ["it was cancelled", None]
+
+
 def test_where_a_response_came_from_is_added_to_its_metadata(context: dict[str, Any]) -> None:
     this_try = TaskTry("d", "r", "t", 0, 2)
     where = {

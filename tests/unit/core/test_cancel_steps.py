@@ -210,7 +210,8 @@ def test_a_result_as_values_for_an_xcom_and_in_words():
     }
     assert type(cancelled.as_dict()["outcome"]) is str
     assert str(cancelled) == "resp_1 cancelled at 2025-01-01T00:00:00+00:00: costs nothing more"
+    assert str(replace(cancelled, cancelled_at=None)) == "resp_1 cancelled: costs nothing more"
     unknown = CancelResult("resp_1", CancelOutcome.ALREADY_FINAL)
     assert unknown.as_dict() == {"outcome": "already_final", "status": None, "cancelled_at": None}
-    assert "not known" in str(unknown)
+    assert str(unknown) == "resp_1 had already ended (final status not known): costs nothing more"
     assert str(replace(unknown, status="completed")) == "resp_1 had already ended (completed): costs nothing more"
