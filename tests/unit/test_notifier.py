@@ -41,8 +41,10 @@ def test_with_tasks_it_cancels_what_they_have_started(fake_freddy_connection: Fa
     mine, theirs = started_elsewhere(2)
     ti = Ti()
     ti.xcoms = [[entry(theirs, ti, task_id="u", map_index=1, cancel_on_failure=False)]]
-    CancelResponseNotifier(task_ids=given_as("u"))({"dag": DAG("d", schedule=None), "ti": ti})
+    notifier = CancelResponseNotifier(task_ids=given_as("u"))
+    notifier({"dag": DAG("d", schedule=None), "ti": ti})
     assert fake_freddy_connection.left_running == [mine]
+    assert list(notifier.task_ids) == ["u"], "the next call has nothing left to cancel"
 
 
 def test_connection_and_organization_are_those_it_was_given(
