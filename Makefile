@@ -15,8 +15,8 @@ ifeq ($(UV_INDEX_URL),)
 unexport UV_INDEX_URL
 endif
 
-.PHONY: demo test test-versions test-matrix judges browser kill-matrix kill-matrix-celery kill-matrix-versions lint docs venv bench \
-	soak constraints clean
+.PHONY: demo test test-versions test-matrix judges browser mutants kill-matrix kill-matrix-celery kill-matrix-versions lint docs \
+	venv bench soak constraints clean
 
 venv: $(VENV)/.installed
 
@@ -91,6 +91,17 @@ $(VENV)/.browser: $(VENV)/.installed
 browser: $(VENV)/.browser
 	SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(VENV)/bin/python -m pytest tests/browser -m browser
 
+# Whether the tests notice when the core, the record or the callbacks are changed: what they did not notice is listed. ARGS
+# names mutants to judge again, after a new test: ARGS='airflow_provider_freddy.core.cancel*'.
+$(VENV)/.mutants: $(VENV)/.installed
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet -c constraints/airflow-$(AIRFLOW).txt --group mutants
+	@touch $@
+
+mutants: $(VENV)/.mutants
+	$(if $(ARGS),,rm -rf mutants)
+	$(VENV)/bin/mutmut run --max-children $(JOBS) $(ARGS)
+	$(VENV)/bin/mutmut results
+
 lint: venv
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -128,11 +139,11 @@ soak: venv
 # Write the constraints anew, with the newest of everything that goes with each Airflow version.
 constraints: venv
 	for version in $(sort $(foreach name,$(VERSIONS),$(firstword $(subst -py, ,$(name))))); do \
-		groups=tests; test $$version = $(AIRFLOW) && groups="dev celery"; \
+		groups=tests; test $$version = $(AIRFLOW) && groups="dev celery mutants"; \
 		$(VENV)/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
 			--extra testing $$(printf -- '--group pyproject.toml:%s ' browser $$groups) --output-file constraints/airflow-$$version.txt \
 			constraints/airflow-$$version.in pyproject.toml || exit 1; \
 	done
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache docs/_build
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache docs/_build mutants

@@ -183,7 +183,11 @@ def _described(body: dict[str, Any]) -> str:
     if isinstance(detail, list):
         told = {"type", "loc", "msg"}
         detail = [{name: item[name] for name in item if name in told} for item in detail if isinstance(item, dict)]
-    return json.dumps(detail, default=str)
+    try:
+        return json.dumps(detail)
+    except RecursionError:
+        # Writing goes a little less deep than reading.
+        return "an error body that is nested too deeply to show"
 
 
 def _unexpected(request: ApiRequest, reply: HttpReply, what: str) -> Problem:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
+from airflow_provider_freddy import record
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.deferrable import DeferrableOperator
+from airflow_provider_freddy.deferral import backstop, deadline, take_up
 from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
-from airflow_provider_freddy.operators.freddy import CreateResponseOperator
+from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.version_compat import without_try
+from tests.unit.test_rules import Ti, entry, started_elsewhere
 
 
 class TaskInstance(SimpleNamespace):
@@ -92,3 +97,90 @@ def test_a_wait_that_ended_early_fails_the_task(context: dict[str, Any], end: Wa
 def test_an_event_that_is_none_of_ours_says_what_is_wrong(context: dict[str, Any], event: Any) -> None:
     with pytest.raises(FreddyError, match="different versions of this provider"):
         operator().execute_complete(context, event)
+
+
+RUNS_ON = WaitEnd(EndReason.GAVE_UP, "resp_1", message="It does not answer.")
+HAS_ENDED = WaitEnd(EndReason.STATUS, "resp_1", {"id": "resp_1", "status": "completed"}, settled=True)
+
+
+def resumed(ti: Ti) -> dict[str, Any]:
+    return {"ti": ti, "task": CreateResponseOperator(task_id="t", inputs="hello")}
+
+
+@pytest.mark.parametrize("event", [RUNS_ON.as_payload(), None, "of another trigger"])
+def test_a_resumed_task_is_in_charge_of_what_was_started_before_it_was_deferred(
+    fake_freddy_connection: FakeFreddy, event: Any
+) -> None:
+    (response_id,) = started_elsewhere()
+    ti = Ti(run_id=response_id)
+    ti.xcoms = [[entry(response_id, ti)]]
+    context = resumed(ti)
+    take_up(context, event)
+    context["task"].on_kill()
+    assert fake_freddy_connection.left_running == []
+
+
+def test_airflow_is_asked_nothing_when_the_response_has_ended() -> None:
+    ti = Ti(run_id="it has ended")
+    take_up(resumed(ti), HAS_ENDED.as_payload())
+    assert ti.pulls == 0
+
+
+def test_a_record_that_cannot_be_read_does_not_keep_the_task_from_going_on(
+    fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ti = Ti(run_id="no connection")
+    ti.log = logging.getLogger("task_under_test")
+    ti.xcoms = [[entry("resp_1", ti)]]
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
+    take_up(resumed(ti), None)
+    assert "What the task had started before it was deferred could not be read" in caplog.text
+    assert record.started("resp_1") is None
+
+
+def test_airflows_own_limit_of_a_deferral_comes_a_minute_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_freddy.deferral.time.time", lambda: 1000.0)
+    assert deadline(30) == 1030
+    assert backstop(1030) == timedelta(seconds=90)
+    assert backstop(900) == timedelta(seconds=60)
+    assert deadline(None) is None
+    assert backstop(None) is None
+
+
+def test_a_cancel_waits_in_the_triggerer_for_all_that_it_was_given(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_freddy.deferral.time.time", lambda: 1000.0)
+    cancel = CancelResponseOperator(
+        task_id="t", response_id=["a", "b"], wait_until_cancelled=True, deferrable=True, budget=30, ignore_missing=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        cancel.execute(context)
+    _, arguments = deferred.value.trigger.serialize()
+    assert [tuple(target) for target in arguments["targets"]] == [(one, None, "freddy_default") for one in "ab"]
+    assert arguments["deadline"] == 1030
+    assert arguments["accept"] == ["not_found"]
+    assert deferred.value.timeout == timedelta(seconds=90)
+    assert fake_freddy_connection.requests == []
+
+
+def test_a_resumed_cancel_returns_the_outcomes_of_its_trigger(context: dict[str, Any]) -> None:
+    outcomes = {"b": {"outcome": "cancelled"}, "a": {"outcome": "already_final"}}
+    assert CancelResponseOperator(task_id="t").execute_complete(context, {"outcomes": outcomes}) == outcomes
+
+
+def test_a_resumed_cancel_fails_with_the_error_of_its_trigger_and_keeps_the_other_outcomes(
+    context: dict[str, Any],
+) -> None:
+    pushed: dict[str, Any] = {}
+    context["ti"].xcom_push = lambda key, value: pushed.update({key: value})
+    outcomes = {"a": {"outcome": "cancelled"}, "b": {"error": "It is gone.", "kind": "not_found"}}
+    with pytest.raises(FreddyNotFoundError, match="It is gone"):
+        CancelResponseOperator(task_id="t").execute_complete(context, {"outcomes": outcomes})
+    assert pushed == {"outcomes": {"a": {"outcome": "cancelled"}}}
+
+
+@pytest.mark.parametrize("event", [None, "done", {}, {"outcomes": None}, {"outcomes": {"a": "cancelled"}}])
+def test_an_event_without_outcomes_is_no_proof_of_a_cancel(context: dict[str, Any], event: Any) -> None:
+    with pytest.raises(FreddyError, match="whether the responses still run is not known"):
+        CancelResponseOperator(task_id="t").execute_complete(context, event)

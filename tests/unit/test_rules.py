@@ -135,7 +135,9 @@ def test_airflow_3_0_is_not_asked_for_xcoms_in_the_dag_processor(
     ti = Ti()
     cancel_response_on_failure({"ti": ti})
     assert ti.pulls == 0
-    assert "MAY STILL RUN AND COST MONEY" in caplog.text
+    assert "MAY STILL RUN AND COST MONEY. FreddyError: Airflow 3.0 does not let a callback" in caplog.text
+    cancel_response_on_failure(failed({"ti": ti}))
+    assert ti.pulls == 1
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "broken"])

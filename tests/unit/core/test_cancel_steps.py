@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult, Wait, cancel_steps
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
-from airflow_provider_freddy.core.request import ApiRequest
+from airflow_provider_freddy.core.request import ApiRequest, cancel_response_request
 
 AT = pendulum.datetime(2025, 1, 1, tz="UTC")
 CANCELLED = ModelResponse("resp_1", "cancelled", cancelled_at=AT, request_id="req_c")
@@ -33,10 +33,10 @@ def seen(status):
     return ModelResponse("resp_1", status, request_id="req_s")
 
 
-def drive(answers, *, seconds=60.0, tell_status=True):
+def drive(answers, *, seconds=60.0, **options):
     """Feed the answers to what is asked for; return what was asked for and the result."""
     budget = FakeBudget(seconds)
-    steps = cancel_steps("resp_1", organization_id="org_1", budget=budget, tell_status=tell_status)
+    steps = cancel_steps("resp_1", organization_id="org_1", budget=budget, **{"tell_status": True, **options})
     asked, answers, answer = [], iter(answers), None
     while True:
         try:
@@ -59,6 +59,24 @@ def test_one_request_is_enough_when_the_api_cancels():
     asked, result = drive([CANCELLED])
     assert asked == ["DELETE"]
     assert result == CancelResult("resp_1", CancelOutcome.CANCELLED, "cancelled", AT, "req_c")
+
+
+def test_a_cancel_to_be_verified_counts_when_a_look_agrees():
+    asked, result = drive([CANCELLED, seen("cancelled")], verify=True)
+    assert asked == ["DELETE", "GET"]
+    assert result == CancelResult("resp_1", CancelOutcome.CANCELLED, "cancelled", AT, "req_c")
+
+
+@pytest.mark.parametrize("look", [seen("processing"), DOWN])
+def test_a_cancel_to_be_verified_is_sent_again_while_no_look_agrees(look):
+    asked, result = drive([CANCELLED, look, CANCELLED, seen("cancelled")], verify=True)
+    assert asked == ["DELETE", "GET", "wait", "DELETE", "GET"]
+    assert result.outcome is CancelOutcome.CANCELLED
+
+
+def test_a_response_that_has_completed_in_spite_of_its_cancel_was_not_cancelled():
+    _, result = drive([CANCELLED, seen("completed")], verify=True)
+    assert result == CancelResult("resp_1", CancelOutcome.ALREADY_FINAL, "completed", None, "req_s")
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
@@ -139,6 +157,25 @@ def test_a_cancel_that_never_takes_ends_with_the_budget_and_says_what_is_known(r
     assert (look.status if isinstance(look, ModelResponse) else "Down.") in problem.message
 
 
+@pytest.mark.parametrize(
+    ("refusal", "look", "status", "last_words"),
+    [
+        (YET, seen("queued"), "still 'queued'", "Only processing."),
+        (seen("processing"), DOWN, f"not to be told ({DOWN})", "The API accepted the cancel."),
+    ],
+)
+def test_a_cancel_that_is_not_confirmed_tells_status_and_last_answer(refusal, look, status, last_words):
+    _, problem = drive([refusal, look], seconds=0.2)
+    assert problem == Problem(
+        ProblemKind.CANCEL_NOT_CONFIRMED,
+        cancel_response_request("resp_1", organization_id="org_1"),
+        f"Not cancelled within 0.2 s, its status is {status}. Last answer: {last_words}",
+        getattr(refusal, "http_status", 200),
+        getattr(refusal, "code", None),
+        refusal.request_id,
+    )
+
+
 def test_the_waits_grow_but_stay_short_enough_to_catch_the_moment():
     steps = cancel_steps("resp_1", organization_id="org_1", budget=FakeBudget(1e9), tell_status=True)
     waits, answers, answer = [], itertools.cycle([YET, seen("queued")]), None
@@ -173,7 +210,8 @@ def test_a_result_as_values_for_an_xcom_and_in_words():
     }
     assert type(cancelled.as_dict()["outcome"]) is str
     assert str(cancelled) == "resp_1 cancelled at 2025-01-01T00:00:00+00:00: costs nothing more"
+    assert str(replace(cancelled, cancelled_at=None)) == "resp_1 cancelled: costs nothing more"
     unknown = CancelResult("resp_1", CancelOutcome.ALREADY_FINAL)
     assert unknown.as_dict() == {"outcome": "already_final", "status": None, "cancelled_at": None}
-    assert "not known" in str(unknown)
+    assert str(unknown) == "resp_1 had already ended (final status not known): costs nothing more"
     assert str(replace(unknown, status="completed")) == "resp_1 had already ended (completed): costs nothing more"

@@ -10,6 +10,7 @@ from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.core.reply import ModelResponse
 
 RESPONSE = ModelResponse("resp_1", "completed", usage={"total_tokens": 3}).as_dict()
+FOREIGN = "with something else than the response that was waited for"
 ENDS = [
     WaitEnd(EndReason.STATUS, "resp_1", RESPONSE, settled=True),
     WaitEnd(EndReason.DEADLINE, "resp_1", message="The time is over."),
@@ -19,31 +20,36 @@ ENDS = [
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.reason.value)
 def test_an_event_survives_the_way_through_json(end):
-    assert WaitEnd.read(json.loads(json.dumps(end.as_payload()))) == end
+    payload = end.as_payload()
+    assert WaitEnd.read(json.loads(json.dumps(payload))) == end
+    # An enum is more than every serializer of Airflow takes.
+    assert type(payload["reason"]) is str
 
 
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "what"),
     [
-        None,
-        "text",
-        [],
-        {},
-        {"reason": "status", "response_id": "resp_1"},
-        {"reason": "status", "response_id": "resp_1", "response": None},
-        {"reason": "status", "response_id": "resp_1", "response": {**RESPONSE, "id": "resp_2"}},
-        {"reason": "status", "response_id": "resp_1", "response": {**RESPONSE, "status": 5}},
-        {"reason": "status", "response_id": "resp_1", "response": "completed"},
-        {"reason": "status", "response_id": "", "response": RESPONSE},
-        {"reason": "status", "response_id": 5, "response": RESPONSE},
-        {"reason": "done", "response_id": "resp_1", "response": RESPONSE},
-        {"response_id": "resp_1", "response": RESPONSE},
-        {"reason": "deadline"},
+        (None, "that is NoneType, not an object"),
+        ("text", "that is str, not an object"),
+        ([], "that is list, not an object"),
+        ({}, "with the reason 'None'"),
+        ({"response_id": "resp_1", "response": RESPONSE}, "with the reason 'None'"),
+        ({"reason": "done", "response_id": "resp_1", "response": RESPONSE}, "with the reason 'done'"),
+        ({"reason": "x" * 99}, f"with the reason '{'x' * 40}'"),
+        ({"reason": "deadline"}, "without a response id"),
+        ({"reason": "deadline", "response_id": ""}, "without a response id"),
+        ({"reason": "deadline", "response_id": 5}, "without a response id"),
+        ({"reason": "status", "response_id": "resp_1"}, "without the response"),
+        ({"reason": "status", "response_id": "resp_1", "response": None}, "without the response"),
+        ({"reason": "status", "response_id": "resp_1", "response": {**RESPONSE, "id": "resp_2"}}, FOREIGN),
+        ({"reason": "status", "response_id": "resp_1", "response": {**RESPONSE, "status": 5}}, FOREIGN),
+        ({"reason": "status", "response_id": "resp_1", "response": "completed"}, FOREIGN),
     ],
 )
-def test_what_is_no_event_of_ours_is_refused(payload):
-    with pytest.raises(ValueError, match="an event"):
+def test_what_is_no_event_of_ours_is_refused_in_words_that_end_a_sentence(payload, what):
+    with pytest.raises(ValueError, match="an event") as caught:
         WaitEnd.read(payload)
+    assert str(caught.value) == f"an event {what}"
 
 
 def test_what_an_older_version_left_out_is_taken_as_not_known():

@@ -9,6 +9,7 @@ from airflow_provider_freddy.core.link import check_link_base_url, response_link
     ("base_url", "link"),
     [
         ("https://a.example", "https://a.example/v1/model/response/resp_1?organizationId=org_1"),
+        ("http://a.example", "http://a.example/v1/model/response/resp_1?organizationId=org_1"),
         ("https://a.example/freddy/", "https://a.example/freddy/v1/model/response/resp_1?organizationId=org_1"),
         ("https://a.example/r/{response_id}", "https://a.example/r/resp_1"),
         (
@@ -37,6 +38,7 @@ def test_ids_are_quoted() -> None:
         "https://a.example/ {response_id}",
         "https://a.example?x=1",
         "https://a.example#top",
+        "https://a.example?o={organization_id}",
     ],
 )
 def test_what_a_browser_should_not_open_is_refused_without_being_quoted(text: str) -> None:

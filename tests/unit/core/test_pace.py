@@ -83,7 +83,7 @@ def test_a_limit_that_is_used_up_is_a_pause_until_it_is_renewed():
     assert pace.pause_left(0) == MAX_PAUSE
 
 
-@pytest.mark.parametrize(("remaining", "stretch"), [("100", 1.0), ("11", 1.0), ("9", 2.0), ("1", 2.0)])
+@pytest.mark.parametrize(("remaining", "stretch"), [("100", 1.0), ("10", 1.0), ("9", 2.0), ("1", 2.0)])
 def test_a_limit_that_is_nearly_used_up_halves_the_rate(remaining, stretch):
     pace = Pace()
     pace.note_reply(limits(remaining), now=0)
@@ -95,7 +95,8 @@ def test_a_limit_that_is_nearly_used_up_halves_the_rate(remaining, stretch):
 @pytest.mark.parametrize(
     "headers",
     [{}, limits(None), limits("few"), limits("0", reset=None), limits("0", reset="soon"), limits("nan"), limits("inf"),
-     limits("0", reset="1767225600"), limits("0", reset="-5"), limits("5", limit="0"), limits("5", limit=None)],
+     limits("0", reset="1767225600"), limits("0", reset="-5"), limits("5", limit="0"), limits("5", limit=None),
+     limits("5", limit="inf")],
 )  # fmt: skip
 def test_headers_that_make_no_sense_do_no_harm(headers):
     pace = Pace()
@@ -105,7 +106,8 @@ def test_headers_that_make_no_sense_do_no_harm(headers):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30", 30), ("0.5", 0.5), (" 12 ", 12), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120), ("1m30s", 90),
+    [("30", 30), ("0.5", 0.5), ("0", 0), ("86399", 86399), ("86400", None),
+     (" 12 ", 12), ("1s", 1), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120), ("1m30s", 90),
      ("1h", 3600), ("1h2m3s", 3723), ("1M", 60), (None, None), ("", None), ("soon", None), ("5x", None),
      ("1767225600", None), ("-1", None), ("nan", None), ("1s2m", None)],
 )  # fmt: skip

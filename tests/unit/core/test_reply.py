@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pendulum
 import pytest
@@ -18,6 +19,11 @@ def read(body, status=200, *, request=GET, response_id="resp_1", headers=None, t
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     reply = HttpReply(status, {"x-request-id": "req_1", **(headers or {})}, raw, truncated)
     return read_reply(request, reply, response_id=response_id)
+
+
+def shown(body):
+    """Name the test of a body; one with a backslash in its name could not be asked for by name."""
+    return repr(body)[:30].replace("\\", "/")
 
 
 def test_a_full_reply_is_read_into_typed_fields():
@@ -105,7 +111,7 @@ def test_as_dict_holds_what_json_can_hold():
         *[b"{}", b'{"id": "resp_1"}', b'{"id": 42, "status": "x"}', b'{"id": "", "status": "x"}'],
         *[b'{"id": "resp_1", "status": ""}', b'{"id": "resp_1", "status": ["x"]}', b'{"id": null, "status": "x"}'],
     ],
-    ids=lambda body: repr(body[:20]),
+    ids=shown,
 )
 def test_a_success_with_a_body_that_is_no_response_is_an_unexpected_reply(body):
     problem = read(body)
@@ -166,7 +172,7 @@ def test_an_error_of_the_contract_is_read():
         *[b'{"error": {"message": "", "code": null}}', b'{"detail": "no"}', b'{"detail": [{}, 5, null]}', b"\xff\xff"],
         *[b'{"detail": null}', b"[" * 50_000, b'{"x": NaN}', b'{"error": {"message": "\\ud800", "code": "\\ud800"}}'],
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=shown,
 )
 def test_an_error_with_any_body_keeps_its_kind_and_is_one_short_line(status, body):
     problem = read(body, status)
@@ -178,9 +184,20 @@ def test_an_error_with_any_body_keeps_its_kind_and_is_one_short_line(status, bod
 
 
 def test_an_error_body_of_any_depth_is_survived():
-    for depth in range(1, 1200, 3):
+    # Somewhere here it becomes too deep to be written, and then too deep to be read.
+    for depth in [1, 100, *range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10), 100_000]:
         for body in (b'{"detail": ' + b"[" * depth + b"]" * depth + b"}", b'{"a":' * depth + b"1" + b"}" * depth):
             assert read(body, 422).kind is ProblemKind.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_a_code_that_is_no_text_is_no_word_of_freddys(status):
+    problem = read({"error": {"message": "Words", "code": []}}, status)
+    assert (problem.kind, problem.code) == (ProblemKind.UNEXPECTED_REPLY, None)
+
+
+def test_an_error_of_another_shape_is_shown():
+    assert read({"title": "Quota used up"}, 402).message == '{"title": "Quota used up"}'
 
 
 def test_a_validation_error_tells_field_and_fault_but_not_what_was_sent():
@@ -195,7 +212,7 @@ def test_a_validation_error_tells_field_and_fault_but_not_what_was_sent():
         },
     ]
     problem = read({"detail": detail}, 422, request=POST)
-    for part in ("inputs", "Field required", "model", "Unknown model"):
+    for part in ("missing", "inputs", "Field required", "value_error", "model", "Unknown model"):
         assert part in str(problem)
     assert SECRET not in str(problem)
 

@@ -86,7 +86,7 @@ def test_a_create_is_sent_again_only_if_it_cannot_have_been_processed(kind):
 
 
 def test_pauses_grow_up_to_a_limit_and_are_spread():
-    for attempt in range(1, 2000, 7):
+    for attempt in [*range(1, 20), 2000]:
         longest = min(retry.MAX_PAUSE, retry.FIRST_PAUSE * 2 ** min(attempt, 50) / 2)
         assert longest / 2 <= pause_before_retry(attempt, problem()) <= longest
     assert len({pause_before_retry(3, problem()) for _ in range(20)}) > 1

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import pytest
 
-from airflow_provider_freddy.core.schedule import ADAPTIVE, JITTER, THRIFTY, schedule_for
+from airflow_provider_freddy.core.schedule import ADAPTIVE, JITTER, THRIFTY, PollSchedule, schedule_for
 
 AGES = [0, 0.5, 1, 5, 20, 60, 300, 3600, 10**6]
 every_schedule = pytest.mark.parametrize(
@@ -66,6 +66,43 @@ def test_after_a_failure_it_is_never_sooner_than_after_a_good_look(schedule, fai
     assert all(schedule.next_delay(age, failures) <= max(75, 1.2 * schedule.interval(age)) for _ in range(50))
 
 
+def delays_are_about(expected, schedule, *args, jitter=JITTER, **kwargs):
+    """Tell whether the delays are spread around the expected one, by no more than the jitter."""
+    delays = [schedule.next_delay(*args, **kwargs) / expected for _ in range(200)]
+    least = 1 if "failures" in kwargs else 1 - jitter
+    return least <= min(delays) < least + jitter / 2 and 1 + jitter / 2 < max(delays) <= 1 + jitter
+
+
+@pytest.mark.parametrize(
+    ("interval", "slower"), [(4, [4, 8, 16, 32, 32, 32]), (20, [20, 40, 60, 60]), (90, [90, 90, 90])]
+)
+def test_failed_looks_in_a_row_double_the_interval_three_times_and_up_to_a_minute(interval, slower):
+    schedule = PollSchedule(first=1, factor=0, shortest=interval, longest=interval)
+    for failures, expected in enumerate(slower[1:], 1):
+        assert delays_are_about(expected, schedule, 100, failures=failures, jitter=2 * JITTER)
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"), [(None, 20), (0, 20), (0.5, 30), (50, 30), (80, 25), (87.5, 100 / 7), (99, 12), (100, 20)]
+)
+def test_progress_tells_the_end_within_limits(progress, expected):
+    schedule = PollSchedule(first=1, factor=2, shortest=12, longest=100)
+    assert delays_are_about(expected, schedule, 100, progress=progress)
+
+
+def test_progress_halves_the_interval_at_the_most():
+    assert delays_are_about(10, PollSchedule(first=1, factor=2, shortest=2, longest=100), 100, progress=99)
+
+
+def test_the_age_is_taken_as_it_is_also_below_a_second():
+    assert PollSchedule(first=1, factor=4, shortest=1, longest=100).interval(0.25) == 2
+
+
+def test_a_wait_that_begins_when_the_first_look_is_due_does_not_look_at_once():
+    schedule = PollSchedule(first=2, factor=0, shortest=5, longest=5)
+    assert max(schedule.first_delay(2) for _ in range(100)) > 2
+
+
 @pytest.mark.parametrize("progress", [0, 0.0, 100, 50.0, 0.001, 99.999, 1e-300])
 @pytest.mark.parametrize("age", AGES)
 def test_progress_moves_the_next_look_but_never_far(progress, age):
@@ -84,11 +121,12 @@ def test_a_response_that_says_it_is_nearly_done_is_looked_at_sooner():
 def test_a_fixed_interval_stays_as_it_is(seconds):
     schedule = schedule_for(seconds)
     assert {schedule.interval(age) for age in AGES} == {seconds}
+    assert seconds <= schedule.first_delay(0) <= seconds * (1 + JITTER)
 
 
 @pytest.mark.parametrize("value", ["fast", "", "5", 0, -1, math.inf, math.nan, True, None, [5]])
 def test_what_is_no_schedule_is_refused(value):
-    with pytest.raises(ValueError, match="poll_interval"):
+    with pytest.raises(ValueError, match=r"^The poll_interval must be"):
         schedule_for(value)
 
 

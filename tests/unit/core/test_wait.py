@@ -74,18 +74,25 @@ def test_one_line_when_looks_fail_and_one_when_they_work_again(said):
     waiting = wait(tolerated_failures=10)
     for answer in [response("queued"), *[problem()] * 5, response("queued")]:
         waiting.judge(answer)
-    levels = [(record.levelname, record.getMessage()[:22]) for record in said.records]
-    assert levels == [
-        ("INFO", "Response resp_1 is que"),
-        ("WARNING", "A look at response res"),
-        ("INFO", "Freddy answers again a"),
+    failed = "A look at response resp_1 failed, up to 10 in a row are tolerated: Freddy GET /x: no reply: Words"
+    assert [(record.levelname, record.getMessage()) for record in said.records] == [
+        ("INFO", "Response resp_1 is queued."),
+        ("WARNING", failed),
+        ("INFO", "Freddy answers again after 5 failed looks."),
     ]
+
+
+def test_the_first_look_that_fails_is_told_at_once(said):
+    wait().judge(problem())
+    assert [record.levelname for record in said.records] == ["WARNING"]
 
 
 def test_a_status_that_is_not_known_is_said_once_and_waited_for(said):
     waiting = wait()
     assert [waiting.judge(response("paused")) for _ in range(5)] == [None] * 5
-    assert [record.levelname for record in said.records] == ["WARNING"]
+    (line,) = said.records
+    assert line.levelname == "WARNING"
+    assert line.getMessage() == "Response resp_1 is 'paused', a status not known here: waiting on."
 
 
 def test_who_tells_the_status_by_other_means_is_not_told_twice(said):

@@ -1,0 +1,247 @@
+"""The callbacks with their options, and the line that they leave in the log."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_freddy import callback_run, stored_record
+from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
+from airflow_provider_freddy.exceptions import FreddyError
+from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.stored_record import RECORD_KEY
+from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import needs_airflow, not_on_airflow
+from tests.unit.test_rules import Store, Ti, entry, failed, started_elsewhere, task
+
+__all__ = ["task"]
+
+pytestmark = not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> str:
+    return request.node.nodeid
+
+
+class Templates:
+    """Renders as an operator does: ``{{ name }}`` is a value of the context, also within a list."""
+
+    def render_template(self, value: Any, context: dict[str, Any]) -> Any:
+        if isinstance(value, str):
+            return context[value.strip("{} ")] if "{{" in value else value
+        return [self.render_template(one, context) for one in value]
+
+
+@pytest.fixture
+def context(fake_freddy_connection: FakeFreddy) -> dict[str, Any]:
+    """What the DAG processor gives to a task's callback."""
+    return {"ti": Ti(), "task": Templates()}
+
+
+def last_line(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    line = [one for one in caplog.records if one.name == "airflow_provider_freddy.callbacks"][-1]
+    return line.levelname, line.getMessage()
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+
+@pytest.mark.parametrize("given", ["{{ the_id }}", ["{{ the_id }}"], "{{ the_ids }}"])
+def test_a_response_may_be_given_as_a_template(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, given: Any
+) -> None:
+    mine, other = started_elsewhere(2)
+    CancelResponseCallback(response_id=given)({**context, "the_id": mine, "the_ids": (mine,)})
+    assert fake_freddy_connection.left_running == [other]
+
+
+def test_connection_and_organization_may_be_templates_too(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (response_id,) = started_elsewhere()
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", fake_freddy_connection.connection_json())
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
+    callback = CancelResponseCallback(response_id=response_id, freddy_conn_id="{{ conn }}", organization_id="{{ org }}")
+    callback({**context, "conn": "other", "org": "org_fake"})
+    assert fake_freddy_connection.left_running == []
+    assert fake_freddy_connection.requests[-1].query["organizationId"] == "org_fake"
+
+
+@pytest.mark.parametrize("nothing", ["{{ none }}", []])
+def test_a_template_that_renders_to_nothing_cancels_nothing(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, nothing: Any
+) -> None:
+    CancelResponseCallback(response_id=nothing)({**context, "none": None})
+    assert last_line(caplog)[1].endswith(
+        ": no record of a response found (that of a killed try is gone once the next try has started)"
+    )
+
+
+def test_an_id_that_is_none_is_told(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    CancelResponseCallback(response_id="../x")(context)
+    level, line = last_line(caplog)
+    assert level == "ERROR"
+    assert "what it has started MAY STILL RUN AND COST MONEY. ValueError: " in line
+    assert "response id" in line
+
+
+def test_one_that_freddy_does_not_know_is_no_error(context: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    CancelResponseCallback(response_id="resp_gone")(context)
+    level, line = last_line(caplog)
+    assert level == "INFO"
+    assert "resp_gone" in line
+
+
+def test_of_named_tasks_all_is_cancelled_also_what_is_to_outlive_its_own_task(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy
+) -> None:
+    first, second = started_elsewhere(2)
+    ti = context["ti"]
+    ti.xcoms = [
+        [entry(first, ti, task_id="u", cancel_on_failure=False)],
+        [entry(second, ti, task_id="u", map_index=3, try_number=2)],
+    ]
+    CancelResponseCallback(task_ids="u")(context)
+    assert fake_freddy_connection.left_running == []
+
+
+def test_every_recorded_response_is_cancelled_by_its_own_connection_and_organization(
+    context: dict[str, Any],
+) -> None:
+    ti = context["ti"]
+    recorded = [("resp_1", "one", "org_one"), ("resp_2", "two", "org_two")]
+    ti.xcoms = [
+        [
+            {**entry(response_id, ti), "freddy_conn_id": conn_id, "organization_id": organization_id}
+            for response_id, conn_id, organization_id in recorded
+        ]
+    ]
+    targets = callback_run._recorded_targets(stored_record.recorded_by_try(context, ask_store=False))
+    assert [(one.response_id, one.freddy_conn_id, one.organization_id) for one in targets] == recorded
+
+
+def test_what_the_process_has_started_itself_is_cancelled_with_the_organization_it_was_started_for(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any]
+) -> None:
+    FreddyHook().track_response("resp_1", organization_id="org_other")
+    cancel_response_on_failure(failed(task))
+    assert fake_freddy_connection.requests[-1].query["organizationId"] == "org_other"
+
+
+def test_tasks_are_named_alone_or_in_any_list() -> None:
+    assert CancelResponseCallback(task_ids="u").task_ids == ["u"]
+    assert CancelResponseCallback(task_ids=(name for name in "uv")).task_ids == ["u", "v"]
+    assert CancelResponseCallback().task_ids is None
+    assert repr(CancelResponseCallback(task_ids=["u"])) == "CancelResponseCallback(task_ids=['u'], response_id=None)"
+
+
+def test_as_a_dags_callback_it_cancels_what_the_run_has_started_but_what_is_to_outlive_it(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, kept = started_elsewhere(3)
+    ti = context["ti"]
+    ti.xcoms = [
+        [entry(first, ti), entry(second, ti, task_id="u", try_number=2)],
+        [entry(kept, ti, cancel_on_failure=False)],
+    ]
+    dag = SimpleNamespace(dag_id="d", task_ids=["t", "u"])
+    cancel_response_on_failure({**context, "dag": dag, "run_id": "r", "reason": "task_failure"})
+    assert fake_freddy_connection.left_running == [kept]
+    level, line = last_line(caplog)
+    assert level == "INFO"
+    assert line.startswith(f"Freddy callback for run r of DAG d: {kept} is left running, as asked for")
+    assert f"; {first} cancelled at" in line
+
+
+def test_without_a_task_instance_a_dags_callback_says_what_it_lacks(
+    fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
+) -> None:
+    dag = SimpleNamespace(dag_id="d", task_ids=["t"])
+    cancel_response_on_failure({"dag": dag, "run_id": "r", "reason": "timed_out"})
+    assert last_line(caplog) == (
+        "ERROR",
+        "Freddy callback for run r of DAG d: what it has started MAY STILL RUN AND COST MONEY. FreddyError: "
+        "Airflow gave this callback no task instance to read the record with.",
+    )
+
+
+def test_in_the_dag_processor_the_line_names_dag_run_task_and_try(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    context["ti"].map_index = 2
+    cancel_response_on_failure(context)
+    assert last_line(caplog)[1].startswith("Freddy callback for d.t[2], run r, try 1 (in the DAG processor): no record")
+
+
+@needs_airflow("3.0", "before, callbacks of every process have the same context")
+def test_in_the_tasks_own_log_the_line_names_task_and_try(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    task["ti"].resume_with(None)
+    cancel_response_on_failure(failed(task))
+    assert last_line(caplog) == ("INFO", "Freddy callback for t, try 1: it had started no response")
+
+
+@needs_airflow("3.0", "before, callbacks of every process have the same context")
+@pytest.mark.parametrize(
+    ("trouble", "words"), [("hangs", "Airflow does not answer"), ("broken", "an answer to another question")]
+)
+def test_earlier_tries_that_are_not_known_are_told(
+    fake_freddy_connection: FakeFreddy,
+    task: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr(callback_run, "STORE_SECONDS", 0.1)
+    task["ti"].resume_with(None)
+    task["ti"].try_number = 2
+    task["task_state_store"] = Store(**{trouble: True})
+    cancel_response_on_failure(failed(task))
+    assert last_line(caplog)[1].endswith(f": what earlier tries have left is not known ({words})")
+
+
+def test_a_callback_in_the_tasks_process_cancels_what_earlier_tries_have_left(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any]
+) -> None:
+    left, kept = started_elsewhere(2)
+    ti = task["ti"]
+    ti.try_number = 2
+    earlier = [entry(left, ti, try_number=1), entry(kept, ti, try_number=1, cancel_on_failure=False)]
+    task["task_state_store"].set(RECORD_KEY, earlier)
+    cancel_response_on_failure(failed(task))
+    assert fake_freddy_connection.left_running == [kept]
+
+
+def test_airflow_that_does_not_answer_costs_no_more_than_the_budget(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ti, "xcom_pull", lambda *_, **__: time.sleep(60))
+    CancelResponseCallback(budget=0.2)(context)
+    level, line = last_line(caplog)
+    assert level == "ERROR"
+    assert line.endswith("FreddyError: Airflow did not say within 0.2 s what was started.")
+
+
+def test_an_error_of_airflows_is_told_as_it_is(
+    context: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise FreddyError("no XComs today")
+
+    monkeypatch.setattr(Ti, "xcom_pull", broken)
+    cancel_response_on_failure(context)
+    assert last_line(caplog)[1].endswith("MAY STILL RUN AND COST MONEY. FreddyError: no XComs today")
+
+
+@pytest.mark.parametrize("budget", [0, -1, "8", None])
+def test_a_budget_that_is_none_is_refused(budget: Any) -> None:
+    with pytest.raises(ValueError, match="The budget must be"):
+        CancelResponseCallback(budget=budget)
