@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from airflow_provider_freddy import metrics
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.retry import Budget
 from airflow_provider_freddy.exceptions import FreddyCancelNotConfirmedError, FreddyError
@@ -74,14 +75,18 @@ def cancel_all(
     budget = Budget(0.9 * seconds)
     jobs = [Job(target.response_id, _cancel_job(target, budget, verify)) for target in targets]
     done = run_bounded(jobs, seconds)
-    return {target.response_id: done.get(target.response_id) or _no_answer(target, seconds) for target in targets}
+    for target in targets:
+        if target.response_id not in done:
+            done[target.response_id] = _no_answer(target, seconds)
+            metrics.count_cancel(done[target.response_id])
+    return done
 
 
 def _cancel_job(target: CancelTarget, budget: Budget, verify: bool) -> Callable[[], CancelResult]:
     def cancel() -> CancelResult:
         if not target.hook.is_resolved:
             with _look_up:
-                target.hook.resolve()
+                _resolve(target.hook)
         if not budget.remaining:
             raise _no_answer(target, budget.seconds)
         return target.hook.cancel_response(
@@ -99,6 +104,15 @@ def _cancel_job(target: CancelTarget, budget: Budget, verify: bool) -> Callable[
             raise FreddyError(f"{_may_run(target)} {type(error).__name__}: {error}") from None
 
     return cancel_or_say_what_it_means
+
+
+def _resolve(hook: Canceller) -> None:
+    try:
+        hook.resolve()
+    except Exception as error:
+        # The hook counts what becomes of its calls; here there is none.
+        metrics.count_cancel(error)
+        raise
 
 
 def _may_run(target: CancelTarget) -> str:

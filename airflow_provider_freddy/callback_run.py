@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_freddy import record, stored_record
+from airflow_provider_freddy import metrics, record, stored_record
 from airflow_provider_freddy.bulk import CancelTarget, Job, cancel_all, run_bounded
 from airflow_provider_freddy.core.identifier import check_identifier
 from airflow_provider_freddy.core.retry import Budget
@@ -16,8 +17,10 @@ from airflow_provider_freddy.record import RecordedResponse, TaskTry
 from airflow_provider_freddy.version_compat import (
     AIRFLOW_V_3_0_PLUS,
     begun_in_another_process,
+    can_read_states_in_callback,
     can_read_xcom,
     in_task_process,
+    states_of_run,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +28,15 @@ if TYPE_CHECKING:
 
 #: Seconds for a question to Airflow that the cancel of the try's own responses must not depend on.
 STORE_SECONDS = 2.0
+
+#: Seconds for all callbacks that follow each other in one process: a DAG processor runs those of a file one after the
+#: other, and is killed with the rest of them after 50 (``dag_file_processor_timeout``).
+BATCH_SECONDS = 40.0
+_SECONDS_BETWEEN_BATCHES = 5.0
+_batch_began = _batch_ended = float("-inf")
+
+# Of a task whose run has ended, unless it has been cleared since.
+_RUNNING_AGAIN = {"scheduled", "queued", "running", "deferred", "restarting", "up_for_retry", "up_for_reschedule"}
 
 # People look for the last line of a callback under this name.
 log = logging.getLogger("airflow_provider_freddy.callbacks")
@@ -37,20 +49,33 @@ def run(callback: CancelResponseCallback, context: Mapping[str, Any]) -> None:
     :param callback: the callback with its options.
     :param context: the context that Airflow gives to it.
     """
+    global _batch_ended
     try:
         _cancel(callback, context)
     except Exception as error:
         # The task's own error is what matters to Airflow; ours goes into the log.
+        metrics.count(metrics.CANCEL_FAILED)
         log.error(
             "Freddy callback for %s: what it has started MAY STILL RUN AND COST MONEY. %s: %s",
             _whose(context),
             type(error).__name__,
             error,
         )
+    finally:
+        _batch_ended = time.monotonic()
+
+
+def _share_of_batch(seconds: float) -> float:
+    """Return the time for one callback, which leaves some to those that follow it."""
+    global _batch_began
+    now = time.monotonic()
+    if now - _batch_ended > _SECONDS_BETWEEN_BATCHES:
+        _batch_began = now
+    return max(0.3, min(seconds, (_batch_began + BATCH_SECONDS - now) / 3))
 
 
 def _cancel(callback: CancelResponseCallback, context: Mapping[str, Any]) -> None:
-    budget = Budget(callback.budget)
+    budget = Budget(callback.budget if in_task_process(context) else _share_of_batch(callback.budget))
     endings: list[str] = []
     if _known_here(callback, context):
         found: Any = _targets(callback, context, endings)
@@ -59,7 +84,7 @@ def _cancel(callback: CancelResponseCallback, context: Mapping[str, Any]) -> Non
         job = Job("targets", lambda: _targets(callback, context, endings))
         found = run_bounded([job], budget.seconds).get("targets")
     if not isinstance(found, list):
-        raise found or FreddyError(f"Airflow did not say within {callback.budget:g} s what was started.")
+        raise found or FreddyError(f"Airflow did not say within {budget.seconds:g} s what was started.")
     outcomes = cancel_all(found, max(budget.remaining, 0.1)) if found else {}
     unsettled = sum("MAY RUN AND COST MONEY" in ending for ending in endings)
     for outcome in outcomes.values():
@@ -84,7 +109,9 @@ def _targets(callback: CancelResponseCallback, context: Mapping[str, Any], endin
         # Only a DAG's callback is told a reason.
         task_ids = callback.task_ids if callback.task_ids is not None else list(context["dag"].task_ids)
         entries = _read_run(context, task_ids)
-        return _recorded_targets(entries if callback.task_ids is not None else _not_kept(entries, endings))
+        if callback.task_ids is None:
+            entries = _not_begun_anew(_not_kept(entries, endings), context)
+        return _recorded_targets(entries)
     return _own_targets(context, endings)
 
 
@@ -146,6 +173,24 @@ def _not_kept(entries: Sequence[RecordedResponse], endings: list[str]) -> list[R
     kept = [entry for entry in entries if not entry.cancel_on_failure]
     endings.extend(f"{entry.response_id} is left running, as asked for (cancel_on_failure=False)" for entry in kept)
     return [entry for entry in entries if entry.cancel_on_failure]
+
+
+def _not_begun_anew(entries: list[RecordedResponse], context: Mapping[str, Any]) -> list[RecordedResponse]:
+    """Leave out the tasks of an ended run that run again: cleared while its callback was waiting for its turn."""
+    if not entries or not can_read_states_in_callback():
+        return entries
+    run_id = context["ti"].run_id
+    try:
+        states = states_of_run(context["ti"].dag_id, run_id).get(run_id, {})
+    except Exception as error:
+        log.info("Airflow does not say which tasks run again: %r", error)
+        return entries
+    again = {name for name, state in states.items() if str(getattr(state, "value", state)) in _RUNNING_AGAIN}
+    return [entry for entry in entries if _name_in_states(entry) not in again]
+
+
+def _name_in_states(entry: RecordedResponse) -> str:
+    return entry.task_id if entry.map_index < 0 else f"{entry.task_id}_{entry.map_index}"
 
 
 def _recorded_targets(entries: Iterable[RecordedResponse]) -> list[CancelTarget]:

@@ -11,7 +11,7 @@ from airflow_provider_freddy.core.seconds import check_seconds
 if TYPE_CHECKING:
     from airflow_provider_freddy.hooks.freddy import FreddyHook
 
-#: Seconds. Airflow ends a task process 20 s after it reported its end, and a DAG processor's callback after 50 s.
+#: Seconds. Airflow ends a task process 20 s after it reported its end, and all callbacks of a DAG processor after 50 s.
 DEFAULT_BUDGET = 8.0
 
 
@@ -57,6 +57,11 @@ class CancelResponseCallback:
         self.freddy_conn_id = freddy_conn_id
         self.organization_id = organization_id
         self.budget = check_seconds(budget, "budget")
+
+    @property
+    def cancels_own_responses(self) -> bool:
+        """Whether it is for what the task itself has started."""
+        return self.task_ids is None and self.response_id is None
 
     def __repr__(self) -> str:
         return f"CancelResponseCallback(task_ids={self.task_ids!r}, response_id={self.response_id!r})"
@@ -107,7 +112,5 @@ def with_ours(callbacks: Any) -> list[Any]:
 
 
 def _cancels_own(callback: Any) -> bool:
-    """Tell whether a callback cancels what the task itself has started."""
-    if isinstance(callback, CancelResponseCallback):
-        return callback.task_ids is None and callback.response_id is None
-    return callback is cancel_response_on_failure
+    """Tell whether a callback, or a notifier of ours, cancels what the task itself has started."""
+    return callback is cancel_response_on_failure or getattr(callback, "cancels_own_responses", False)

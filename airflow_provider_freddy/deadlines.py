@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from airflow_provider_freddy import stored_record
+from airflow_provider_freddy import metrics, stored_record
 from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.seconds import check_seconds
 from airflow_provider_freddy.hooks.costs import say_what_it_costs
@@ -26,8 +26,8 @@ from airflow_provider_freddy.version_compat import read_xcom_of, run_in_thread, 
 #: Seconds for everything together. Nobody waits for this callback, and Airflow sets it no limit.
 DEFAULT_BUDGET = 60.0
 
-# In these a task has not begun, or never will.
-_NOTHING_STARTED = {"None", "removed", "scheduled", "queued", "upstream_failed"}
+# In these a task has not begun, or never will. One that is queued may have been deferred before.
+_NOTHING_STARTED = {"None", "removed", "upstream_failed"}
 
 # All callbacks and triggers of a process share one channel to Airflow.
 _QUESTIONS_AT_ONCE = 8
@@ -59,6 +59,7 @@ async def cancel_responses_of_run(
     try:
         entries = await asyncio.wait_for(_recorded(dag_id, run_id, wanted), budget)
     except Exception as error:
+        metrics.count(metrics.CANCEL_FAILED)
         log.error("Deadline of %s: what it has started MAY STILL RUN AND COST MONEY. %r", whose, error)
         raise
     endings = {

@@ -9,11 +9,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-from airflow_provider_freddy import record, stored_record
+from airflow_provider_freddy import stored_record
 from airflow_provider_freddy.arming import arm
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.exceptions import FreddyError, error_class
-from airflow_provider_freddy.record import StartedResponse
 
 #: Airflow's own time limit of a deferral comes this much after the trigger's: it cancels nothing, and is not looked at
 #: while a DAG is paused. It is there for the case that no triggerer runs the trigger.
@@ -86,11 +85,9 @@ def take_up(context: Mapping[str, Any], event: Any) -> None:
     from airflow_provider_freddy.hooks.freddy import FreddyHook
 
     try:
-        for entry in stored_record.recorded_by_try(context, ask_store=True):
-            hook = FreddyHook(entry.freddy_conn_id)
-            hook.resolve()
-            record.adopt(StartedResponse(entry, hook))
         arm(context)
+        for entry in stored_record.recorded_by_try(context, ask_store=True):
+            stored_record.adopt(entry, FreddyHook(entry.freddy_conn_id))
     except Exception as error:
         # The callbacks, which look for themselves, are still to come.
         context["ti"].log.warning("What the task had started before it was deferred could not be read: %s", error)

@@ -76,8 +76,9 @@ def _cancel(dag_id: str, run_id: str, which: tuple[Any, ...]) -> None:
         ]
         for outcome in cancel_all(targets, BUDGET).values():
             if isinstance(outcome, Exception):
-                log.warning("Marked by a user, %s: %s", whose, outcome)
+                log.error("Marked by a user, %s: %s", whose, outcome)
             else:
                 log.info("Marked by a user, %s: Freddy response %s", whose, outcome)
     except Exception as error:
-        log.warning("What %s, marked by a user, has started with Freddy could not be cancelled here. %r", whose, error)
+        message = "Marked by a user, %s: what it has started MAY STILL RUN AND COST MONEY. %r"
+        log.error(message, whose, error)

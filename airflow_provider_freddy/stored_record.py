@@ -19,6 +19,7 @@ from typing import Any
 from airflow_provider_freddy import record
 from airflow_provider_freddy.record import RecordedResponse, StartedResponse, TaskTry
 from airflow_provider_freddy.version_compat import begun_in_another_process, task_state_store
+from airflow_provider_freddy.watchdog import client as watchdog
 
 #: Key of the XCom and of the task state store.
 RECORD_KEY = "freddy_responses"
@@ -46,12 +47,25 @@ def publish(context: Mapping[str, Any], hook: Any) -> None:
         if this_try not in _tries_merged and begun_in_another_process(context):
             # The list that another process of the same try has written must not be overwritten.
             for earlier in recorded_by_try(context, ask_store=True):
-                sibling = hook.sibling(earlier.freddy_conn_id)
-                # Looked up now: a kill hook must not ask Airflow.
-                sibling.resolve()
-                record.adopt(StartedResponse(earlier, sibling))
+                adopt(earlier, hook.sibling(earlier.freddy_conn_id))
         _tries_merged.add(this_try)
         _write(context, [entry.record for entry in record.started_by(this_try)])
+
+
+def adopt(entry: RecordedResponse, hook: Any) -> None:
+    """
+    Take charge, in this process, of what another process of the same try has started.
+
+    :param entry: what it has started.
+    :param hook: a hook of the same connection.
+    :raises Exception: whatever is wrong with the connection.
+    """
+    # Looked up now: a kill hook must not ask Airflow.
+    hook.resolve()
+    record.adopt(StartedResponse(entry, hook))
+    if entry.cancel_on_failure:
+        watchdog.start()
+        watchdog.watch(entry.response_id, entry.organization_id, hook.session_description)
 
 
 def _write(context: Mapping[str, Any], entries: list[RecordedResponse]) -> None:

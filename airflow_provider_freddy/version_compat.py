@@ -18,6 +18,9 @@ AIRFLOW_V_3_1_PLUS = (_MAJOR, _MINOR) >= (3, 1)
 AIRFLOW_V_3_2_PLUS = (_MAJOR, _MINOR) >= (3, 2)
 AIRFLOW_V_3_3_PLUS = (_MAJOR, _MINOR) >= (3, 3)
 
+#: Whether ``ti.xcom_pull`` is answered in the DAG processor: 3.0 never does (mended in 3.1.0, apache/airflow#55542).
+XCOMS_IN_DAG_PROCESSOR = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
+
 T = TypeVar("T")
 
 _watching: list[Callable[[], None]] = []
@@ -41,11 +44,9 @@ def can_read_xcom(context: Mapping[str, Any]) -> bool:
     """
     Tell whether ``ti.xcom_pull`` is answered in this callback.
 
-    3.0 never answers it in the DAG processor (mended in 3.1.0, apache/airflow#55542).
-
     :param context: the callback's context.
     """
-    return not AIRFLOW_V_3_0_PLUS or AIRFLOW_V_3_1_PLUS or in_task_process(context)
+    return XCOMS_IN_DAG_PROCESSOR or in_task_process(context)
 
 
 def running_operator(context: Mapping[str, Any]) -> Any:
@@ -138,11 +139,11 @@ def watch_end_of_task(at_end: Callable[[], None]) -> None:
     """
     Have a function called when the task's process has come to its end in good order, whatever the state.
 
-    Airflow 3 calls listeners then, after the callbacks. A process that is killed does not come that far.
+    Airflow calls listeners then, after the callbacks. A process that is killed does not come that far.
 
     :param at_end: what to call; the same function is registered once.
     """
-    if not AIRFLOW_V_3_0_PLUS or at_end in _watching:
+    if at_end in _watching:
         return
     from airflow.providers.common.compat.sdk import get_listener_manager, hookimpl
 
@@ -193,9 +194,14 @@ async def run_in_thread(function: Callable[[], T]) -> T:
     return result
 
 
+def can_read_states_in_callback() -> bool:
+    """Tell whether a callback in the DAG processor may ask for the states of tasks (3.3+; 2.11 reads the database)."""
+    return AIRFLOW_V_3_3_PLUS or not AIRFLOW_V_3_0_PLUS
+
+
 def states_of_run(dag_id: str, run_id: str) -> Mapping[str, Any]:
     """
-    Read, in a triggerer, the states of all task instances of a run, by run id and then by task id.
+    Read, in a triggerer or a callback, the states of all task instances of a run, by run id and then by task id.
 
     A mapped one is under ``<task id>_<map index>``. Asks Airflow and waits for the answer: not for an event loop.
 

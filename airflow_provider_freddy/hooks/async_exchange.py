@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import tenacity
@@ -28,10 +29,18 @@ class AsyncExchange:
     :param sender: the HTTP side.
     :param log: the logger, ``None`` for no line per call.
     :param pace: what is known of the pace that Freddy allows; shared by all that use the same connection.
+    :param turns: how many requests of :meth:`ask` are under way at once; as many as there are by default.
     """
 
-    def __init__(self, sender: AsyncSender, log: Any | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        sender: AsyncSender,
+        log: Any | None = None,
+        pace: Pace | None = None,
+        turns: asyncio.Semaphore | None = None,
+    ) -> None:
         self.sender = sender
+        self._turns: AbstractAsyncContextManager[Any] = turns or nullcontext()
         self.pace = pace or Pace()
         self._calls = CallLog(log) if log is not None else None
 
@@ -69,7 +78,11 @@ class AsyncExchange:
 
         async def attempt() -> ModelResponse | Problem:
             refused = await self._hold_back(request, budget)
-            return refused or await self.ask_once(request, budget, response_id=response_id)
+            if refused:
+                return refused
+            # For the request alone: who waits until a response can be cancelled keeps nobody else from it.
+            async with self._turns:
+                return await self.ask_once(request, budget, response_id=response_id)
 
         answer = await attempt()
         if isinstance(answer, ModelResponse):

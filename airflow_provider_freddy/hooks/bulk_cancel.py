@@ -183,11 +183,19 @@ def _items(batches: AsyncGenerator[list[T], None]) -> Iterator[T]:
         async def close() -> None:
             await batches.aclose()
 
+        inside = False
         try:
-            while (batch := runner.run(next_batch())) is not None:
+            while True:
+                inside = True
+                batch = runner.run(next_batch())
+                inside = False
+                if batch is None:
+                    return
                 yield from batch
         finally:
-            runner.run(close())
+            # What a timeout of Airflow has interrupted inside cannot be closed from here: the runner cancels it.
+            if not inside:
+                runner.run(close())
 
 
 class Progress:

@@ -23,12 +23,14 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
 from airflow_provider_freddy.core.request import RESPONSE_PATH, ApiRequest, get_response_request
 from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.exceptions import FreddyError
 from airflow_provider_freddy.hooks.shared_poller import SharedPoller
 from airflow_provider_freddy.version_compat import in_dag_test, run_in_thread, states_of_run
 
 if TYPE_CHECKING:
     from airflow_provider_freddy.connection import ConnectionSettings
     from airflow_provider_freddy.hooks.async_exchange import AsyncExchange
+    from airflow_provider_freddy.hooks.freddy import FreddyHook
 
 #: How many looks and how many cancels are under way at the most. Together they take all connections of the session, so
 #: that no cancel waits for a look; and a thousand that wait here take far less memory than within the session.
@@ -36,6 +38,8 @@ LOOKS_AT_ONCE = 40
 CANCELS_AT_ONCE = 24
 #: Seconds for one look, with all its parts.
 LOOK_SECONDS = 30.0
+#: Seconds for a look-up of the Airflow connection: a fresh triggerer takes up to 20, more on a busy machine.
+LOOK_UP_SECONDS = 120.0
 #: Seconds after which the Airflow connection is read again: keys are rotated while triggers wait.
 RENEW_SECONDS = 300.0
 #: Seconds between two look-ups of the connection that have a reason, such as a refused key.
@@ -137,10 +141,13 @@ class SharedClient:
                 tell_status=False,
                 verify=verify,
             )
-            async with self._cancelling:
-                return await exchange.follow(steps, budget, response_id)
+            return await exchange.follow(steps, budget, response_id)
 
-        outcome = await self._with_valid_key(follow)
+        try:
+            outcome = await self._with_valid_key(follow)
+        except Exception as error:
+            metrics.count_cancel(error)
+            raise
         metrics.count_cancel(outcome, budget.seconds - budget.remaining)
         self.poller.wake(response_id)
         return outcome
@@ -197,13 +204,13 @@ class SharedClient:
 
         hook = FreddyHook(self.freddy_conn_id)
         try:
-            await run_in_thread(hook.resolve)
+            await self._look_up(hook)
             if self._settings is None:
                 # Not waited for: only a kill or the end of a task needs it.
                 self._keep(asyncio.ensure_future(_wake_airflow(self.freddy_conn_id)))
             if hook.settings != self._settings or self._exchange is None:
                 sender = await AsyncTransport(hook.settings).open()
-                replaced, self._exchange = self._exchange, AsyncExchange(sender, pace=self.pace)
+                replaced, self._exchange = self._exchange, AsyncExchange(sender, pace=self.pace, turns=self._cancelling)
                 self._settings = hook.settings
                 if replaced is not None:
                     self._keep(asyncio.ensure_future(_close_later(replaced)))
@@ -214,6 +221,13 @@ class SharedClient:
         finally:
             self._looked_up = time.monotonic()
             self._opening = None
+
+    async def _look_up(self, hook: FreddyHook) -> None:
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                await run_in_thread(hook.resolve)
+        except TimeoutError:
+            raise FreddyError(f"Airflow has not given it within {LOOK_UP_SECONDS:g} s.") from None
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._background.add(task)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import cast
 
 from airflow_provider_freddy.core.pace import Pace
 from airflow_provider_freddy.core.problem import Problem
@@ -128,20 +129,34 @@ class SharedPoller:
             looker.add_done_callback(self._lookers.discard)
 
     async def _look_while_due(self) -> None:
-        while self._due:
-            watch = self._due.popleft()
-            if not watch.is_awaited:
-                continue
-            try:
+        try:
+            while self._due:
+                watch = self._due.popleft()
+                if watch.is_awaited:
+                    await self._look_at(watch)
+        finally:
+            # In the same step as the last glance at the queue: what falls due next is for another one.
+            self._lookers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _look_at(self, watch: Watch) -> None:
+        try:
+            if watch.is_over:
+                self._tell(watch, None)
+            elif pause := self._pace.pause_left(time.monotonic()):
+                # Asked for while this one was waiting for its turn.
+                self._plan(watch, watch.seconds_after(pause))
+            else:
                 answer = await self._look(watch.wait.response_id, watch.organization_id)
                 if watch.note(answer):
                     self._tell(watch, answer)
                 elif watch.is_awaited:
                     self._plan(watch, watch.seconds_to_next(self._pace, time.monotonic()))
-            except Exception as error:
-                # Whoever waits must learn of it: nobody else does.
-                if watch.told is not None and watch.is_awaited:
-                    watch.told.set_exception(error)
+        except BaseException as error:
+            # Whoever waits must learn of it: nobody else does.
+            if watch.told is not None and watch.is_awaited:
+                watch.told.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            if not isinstance(error, Exception):
+                raise
 
     def _tell(self, watch: Watch, news: News) -> None:
         if watch.told is not None and watch.is_awaited:

@@ -78,6 +78,11 @@ class Watch:
         """Whether the trigger waits to be told."""
         return self.told is not None and not self.told.done()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has come."""
+        return self._deadline is not None and time.time() >= self._deadline
+
     def note(self, answer: ModelResponse | Problem) -> bool:
         """
         Learn from a look.
@@ -151,4 +156,5 @@ class Watch:
         return self._delay * pace.stretch(now)
 
     def _age(self) -> float:
-        return time.time() - (self._started_at or self._began)
+        # The start is by the clock of another machine.
+        return max(0.0, time.time() - (self._started_at or self._began))

@@ -62,6 +62,11 @@ class CancelResponseNotifier(BaseNotifier):
         # Its checks are those of the arguments.
         self._callback()
 
+    @property
+    def cancels_own_responses(self) -> bool:
+        """Whether it is for what the task itself has started."""
+        return self.task_ids is None and self.response_id is None
+
     def __call__(self, *args: Any) -> None:
         """
         Render and cancel.

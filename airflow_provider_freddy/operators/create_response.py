@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, Context, TaskDeferred, conf
@@ -52,6 +53,8 @@ class CreateResponseOperator(StartsResponse):
         by default.
     :param poll_interval: ``adaptive`` (default: soon at first, then rarer), ``thrifty``, or seconds between two looks.
     :param tolerated_failures: how many looks in a row may fail, 5 by default.
+    :param task_metadata: whether Freddy is told in ``metadata`` which DAG, run, task, map index and try has started the
+        response; on by default.
     :param on_retry: what becomes of a response that still runs when its task fails with a retry left: ``cancel``
         (default), or ``resume``: the next try waits for it and does not pay for a second one (Airflow 3.3+). After a
         clear, a kill or ``execution_timeout`` it is cancelled in any case. Between the tries nothing of the task runs
@@ -79,6 +82,7 @@ class CreateResponseOperator(StartsResponse):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: PollInterval = "adaptive",
         tolerated_failures: int = DEFAULT_TOLERATED_FAILURES,
+        task_metadata: bool = True,
         on_retry: Literal["cancel", "resume"] = "cancel",
         end_in_triggerer: bool = True,
         **kwargs: Any,
@@ -94,6 +98,7 @@ class CreateResponseOperator(StartsResponse):
         schedule_for(poll_interval)
         self.poll_interval = poll_interval
         self.tolerated_failures = tolerated_failures
+        self.task_metadata = task_metadata
         if on_retry not in {"cancel", "resume"}:
             raise ValueError(f"on_retry must be 'cancel' or 'resume', not {on_retry!r}.")
         self.on_retry = on_retry
@@ -112,17 +117,18 @@ class CreateResponseOperator(StartsResponse):
         :raises FreddyTaskKilledError: if Airflow told the task to stop meanwhile.
         :raises FreddyError: one of its other classes, if the API cannot be reached or refuses.
         """
-        from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
         from airflow_provider_freddy.deferral import deadline
-        from airflow_provider_freddy.record import TaskTry
 
-        this_try = self._this_try = TaskTry.of(context)
         until = deadline(self.execution_timeout.total_seconds() if self.execution_timeout else None)
         _check_parameters(self.parameters)
         hook = FreddyHook(self.freddy_conn_id)
-        try:
+        with self._cancelled_on_failure(context):
             response = self._taken_over(hook, context) or hook.create_response(
-                self.inputs, model=self.model, organization_id=self.organization_id, **(self.parameters or {})
+                self.inputs,
+                model=self.model,
+                organization_id=self.organization_id,
+                task_metadata=self.task_metadata,
+                **(self.parameters or {}),
             )
             self._raise_if_killed()
             context["ti"].xcom_push(key="response_id", value=response.id)
@@ -132,12 +138,6 @@ class CreateResponseOperator(StartsResponse):
             if self.deferrable and not response.is_final:
                 self._defer(context, response.id, hook.organization(self.organization_id), until)
             response = self._wait(hook, response)
-        except TaskDeferred:
-            raise
-        except BaseException as error:
-            if not self._left_to_retry(context, error):
-                cancel_started(this_try, FAILURE_BUDGET)
-            raise
         return self._finish(context, response)
 
     def execute_complete(
@@ -177,20 +177,11 @@ class CreateResponseOperator(StartsResponse):
         :param next_kwargs: as Airflow gives it.
         :param context: the context of the task.
         """
-        from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
         from airflow_provider_freddy.deferral import take_up
-        from airflow_provider_freddy.record import TaskTry
 
-        this_try = self._this_try = TaskTry.of(context)
         take_up(context, (next_kwargs or {}).get("event"))
-        try:
+        with self._cancelled_on_failure(context):
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferred:
-            raise
-        except BaseException as error:
-            if not self._left_to_retry(context, error):
-                cancel_started(this_try, FAILURE_BUDGET)
-            raise
 
     def on_kill(self) -> None:
         """
@@ -214,6 +205,22 @@ class CreateResponseOperator(StartsResponse):
         from airflow_provider_freddy.hooks.earlier_tries import take_over
 
         return take_over(hook, context)
+
+    @contextmanager
+    def _cancelled_on_failure(self, context: Context) -> Generator[None]:
+        """Cancel what this try has started if it fails, unless the next one is to take it over."""
+        from airflow_provider_freddy.arming import FAILURE_BUDGET, cancel_started
+        from airflow_provider_freddy.record import TaskTry
+
+        this_try = self._this_try = TaskTry.of(context)
+        try:
+            yield
+        except TaskDeferred:
+            raise
+        except BaseException as error:
+            if not self._left_to_retry(context, error):
+                cancel_started(this_try, FAILURE_BUDGET)
+            raise
 
     def _left_to_retry(self, context: Context, error: BaseException) -> bool:
         """Leave the response to the next try; if there is none, the failure callback cancels it after all."""
@@ -256,7 +263,7 @@ class CreateResponseOperator(StartsResponse):
             started_at=time.time(),
             deadline=until,
             cancel=True,
-            keep_when_given_up=self.on_retry == "resume",
+            keep_when_given_up=self.on_retry == "resume" and context["ti"].try_number <= context["ti"].max_tries,
             end_task_on=[COMPLETED] if from_trigger else [],
             xcoms=["status", "usage", *(["return_value"] if self.do_xcom_push else [])],
         )

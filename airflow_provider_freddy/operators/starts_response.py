@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_freddy.callbacks import with_ours
 from airflow_provider_freddy.deferrable import DeferrableOperator
+from airflow_provider_freddy.version_compat import XCOMS_IN_DAG_PROCESSOR
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
-_CALLBACKS = ("on_failure_callback", "on_retry_callback")
+# Where the DAG processor cannot read what was started, they could only say so.
+_CALLBACKS = ("on_failure_callback", "on_retry_callback") if XCOMS_IN_DAG_PROCESSOR else ()
 
 
 class StartsResponse(DeferrableOperator):
@@ -18,7 +20,7 @@ class StartsResponse(DeferrableOperator):
     Has ``cancel_response_on_failure`` among its callbacks, after what the author has set.
 
     What a running task arms is lost with its worker. Airflow then calls the callbacks in the DAG processor, which has
-    only what stands in the DAG file.
+    only what stands in the DAG file. Not on 3.0, where it cannot read there what the task has started.
     """
 
     def __init__(self, **kwargs: Any) -> None:

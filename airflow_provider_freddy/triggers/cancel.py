@@ -13,11 +13,8 @@ from airflow_provider_freddy.core.cancel import CancelResult
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.hooks.bulk_cancel import Crowd
 from airflow_provider_freddy.hooks.costs import say_what_it_costs
-from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
+from airflow_provider_freddy.hooks.shared_client import CANCELS_AT_ONCE, SharedClient, shared_client
 from airflow_provider_freddy.version_compat import push_xcom_from_trigger
-
-# All triggers of a connection share its session, which has no more connections than this.
-_CONCURRENCY = 32
 
 
 class CancelResponsesTrigger(BaseTrigger):
@@ -68,7 +65,7 @@ class CancelResponsesTrigger(BaseTrigger):
                 organization, conn_id = owners[response_id]
                 return await self._cancel(clients[conn_id], response_id, organization)
 
-            async for batch in Crowd(cancel, owners, _CONCURRENCY).outcomes():
+            async for batch in Crowd(cancel, owners, CANCELS_AT_ONCE).outcomes():
                 outcomes.update(batch)
         failed = any("error" in outcome for outcome in outcomes.values())
         self.log.info("%d Freddy responses cancelled or ended%s.", len(outcomes), ", some NOT" if failed else "")

@@ -22,9 +22,9 @@ from airflow_provider_freddy.hooks.watch import Watch
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
 from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
 
-#: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second;
-#: what is shielded from that goes on.
-KILL_SECONDS = 20.0
+#: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second; what is
+#: shielded from that goes on. Enough for a thousand at once, and for a pause that Freddy has asked for.
+KILL_SECONDS = 90.0
 #: Seconds to ask Airflow whether the task is gone. A triggerer puts all such questions through one channel, some
 #: hundred a second, and all its tasks may move at once: who waits for too short a time cancels what lives on.
 ASK_SECONDS = 30.0

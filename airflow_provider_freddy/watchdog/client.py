@@ -110,11 +110,18 @@ def enabled() -> bool:
     Tell whether tasks have a watchdog: ``[freddy] watchdog``, which is ``auto``, ``on`` or ``off``.
 
     ``auto``, the default, is on for Airflow 3, and off for 2.11, which calls the failure callback after a kill.
+    Airflow's words for yes and no are taken as well; any other word is taken for ``auto``, with a warning.
     """
     from airflow.providers.common.compat.sdk import conf
 
-    setting = str(conf.get("freddy", "watchdog", fallback="auto")).strip().lower()
-    return setting == "on" or (setting == "auto" and AIRFLOW_V_3_0_PLUS)
+    setting = str(conf.get("freddy", "watchdog", fallback="auto")).partition("#")[0].strip().lower()
+    if setting in {"on", "true", "t", "1", "yes"}:
+        return True
+    if setting in {"off", "false", "f", "0", "no"}:
+        return False
+    if setting != "auto":
+        log.warning("[freddy] watchdog must be auto, on or off, not %r: taken for auto.", setting)
+    return AIRFLOW_V_3_0_PLUS
 
 
 def _log_file() -> Path | None:

@@ -127,6 +127,7 @@ def test_one_failed_look_too_many_fails_the_task_and_cancels(
     assert fake_freddy_connection.left_running == []
 
 
+@not_on_airflow("3.0", because="the operator brings none there")
 @pytest.mark.parametrize("dag_id", ["create_and_wait", "create_with_timeout"])
 def test_the_callback_that_it_brings_says_one_line_and_cancels_nothing_twice(
     run_dag: Callable, fake_freddy_connection: FakeFreddy, dag_id: str
@@ -148,6 +149,15 @@ def test_it_brings_nothing_that_is_called_when_all_is_well(
     run = run_dag("create_and_wait")
     assert run.state == "success"
     assert "Freddy callback" not in run.log
+
+
+def test_freddy_is_not_told_of_the_task_if_that_is_not_wanted(
+    run_dag: Callable, fake_freddy_connection: FakeFreddy
+) -> None:
+    run = run_dag("create_without_metadata")
+    assert run.state == "success"
+    (response,) = fake_freddy_connection.responses
+    assert not response.metadata
 
 
 def test_execution_timeout_cancels(run_dag: Callable, fake_freddy_connection: FakeFreddy) -> None:

@@ -94,6 +94,9 @@ def check_curl(line: str, arguments: list[str], freddy: FakeFreddy, _: pytest.Mo
     values = {"$FREDDY_BASE_URL": freddy.url, "$FREDDY_API_KEY": freddy.api_key}
     for name, value in values.items():
         arguments = [argument.replace(name, value) for argument in arguments]
+    if arguments[:2] == ["-X", "DELETE"]:
+        check_curl_delete(arguments[2:], freddy)
+        return
     url, *options = arguments
     pairs = list(zip(options[::2], options[1::2], strict=True))
     assert {name for name, _ in pairs} == {"-H", "-d"}
@@ -102,6 +105,19 @@ def check_curl(line: str, arguments: list[str], freddy: FakeFreddy, _: pytest.Mo
     reply = requests.post(url, headers=headers, data=body, timeout=10)
     assert reply.status_code == 200, reply.text
     assert freddy.left_running == [reply.json()["id"]]
+
+
+def check_curl_delete(arguments: list[str], freddy: FakeFreddy) -> None:
+    """Cancel a response that runs, in place of the one in the line."""
+    url, option, header = arguments
+    assert option == "-H"
+    headers = dict([header.split(": ", 1)])
+    body = {"organizationId": "org_fake", "inputs": [{"role": "user", "content": "Hello"}], "background": True}
+    running = requests.post(f"{freddy.url}/v1/model/response", headers=headers, json=body, timeout=10).json()["id"]
+    url = url.replace("resp_1f0e", running).replace("org_1", "org_fake")
+    reply = requests.delete(url, headers=headers, timeout=10)
+    assert reply.status_code == 200, reply.text
+    assert not freddy.left_running
 
 
 def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:

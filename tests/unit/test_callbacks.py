@@ -159,6 +159,37 @@ def test_as_a_dags_callback_it_cancels_what_the_run_has_started_but_what_is_to_o
     assert f"; {first} cancelled at" in line
 
 
+@not_on_airflow("3.1", "3.2", because="their DAG processors do not say which state a task is in")
+def test_as_a_dags_callback_it_spares_tasks_that_were_cleared_meanwhile(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, again, other = started_elsewhere(3)
+    ti = context["ti"]
+    ti.xcoms = [
+        [entry(ended, ti, map_index=0), entry(again, ti, map_index=1, try_number=2)],
+        [entry(other, ti, task_id="u")],
+    ]
+    states = {"t_0": "failed", "t_1": "running", "u": "success"}
+    monkeypatch.setattr(callback_run, "states_of_run", lambda dag_id, run_id: {run_id: states})
+    dag = SimpleNamespace(dag_id="d", task_ids=["t", "u"])
+    cancel_response_on_failure({**context, "dag": dag, "run_id": "r", "reason": "task_failure"})
+    assert fake_freddy_connection.left_running == [again]
+
+
+def test_many_callbacks_of_a_dag_processor_share_the_time_that_it_has(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback_run, "BATCH_SECONDS", 3.0)
+    monkeypatch.setattr(callback_run, "_batch_ended", float("-inf"))
+    fake_freddy_connection.fault("hang", method="DELETE", times=None)
+    responses = started_elsewhere(5)
+    start = time.monotonic()
+    for response_id in responses:
+        CancelResponseCallback(response_id=response_id)(context)
+    # Each with its own 8 s would take 40.
+    assert time.monotonic() - start < 5
+
+
 def test_without_a_task_instance_a_dags_callback_says_what_it_lacks(
     fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -106,7 +106,7 @@ def test_what_is_to_outlive_its_task_is_left_alone_unless_it_is_named(run, fake_
 
 
 def test_airflow_is_not_asked_for_what_has_not_begun(run):
-    run.states.update(waiting=None, queued="queued", gone="removed", blocked="upstream_failed")
+    run.states.update(waiting=None, gone="removed", blocked="upstream_failed")
     miss_deadline()
     assert run.asked == []
 

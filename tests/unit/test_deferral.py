@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider_freddy import record
+from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.deferral import backstop, deadline, take_up
@@ -34,7 +34,7 @@ class TaskInstance(SimpleNamespace):
 @pytest.fixture
 def context() -> dict[str, Any]:
     where = {"dag_id": "dag", "run_id": "run_1", "task_id": "ask", "map_index": -1}
-    return {"ti": TaskInstance(**where, try_number=2, state="running", start_date=None)}
+    return {"ti": TaskInstance(**where, try_number=2, max_tries=2, state="running", start_date=None)}
 
 
 def operator() -> CreateResponseOperator:
@@ -52,6 +52,17 @@ def test_an_event_for_the_response_of_an_earlier_try_lets_the_task_wait_on(
     kwargs, of_this_try = without_try(context, deferred.value.kwargs)
     assert kwargs == {"response_id": "resp_new", "until": 1_800_000_000}
     assert of_this_try
+
+
+@pytest.mark.parametrize(("max_tries", "kept"), [(2, True), (1, False)])
+def test_a_response_is_kept_for_a_retry_only_if_there_is_one(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, max_tries: int, kept: bool
+) -> None:
+    context["ti"].max_tries = max_tries
+    resuming = CreateResponseOperator(task_id="ask", inputs="hello", deferrable=True, on_retry="resume")
+    with pytest.raises(TaskDeferred) as deferred:
+        resuming._defer(context, "resp_1", "org_fake", None)
+    assert deferred.value.trigger.keep_when_given_up is kept
 
 
 class Waiting(DeferrableOperator):
@@ -118,6 +129,19 @@ def test_a_resumed_task_is_in_charge_of_what_was_started_before_it_was_deferred(
     take_up(context, event)
     context["task"].on_kill()
     assert fake_freddy_connection.left_running == []
+
+
+@pytest.mark.parametrize("cancel_on_failure", [True, False])
+def test_a_resumed_task_has_a_watchdog_for_what_goes_on(
+    fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch, cancel_on_failure: bool
+) -> None:
+    watched: list[str] = []
+    monkeypatch.setattr(stored_record.watchdog, "watch", lambda response_id, *_: watched.append(response_id))
+    (response_id,) = started_elsewhere()
+    ti = Ti(run_id=response_id)
+    ti.xcoms = [[entry(response_id, ti, cancel_on_failure=cancel_on_failure)]]
+    take_up(resumed(ti), None)
+    assert watched == [response_id] * cancel_on_failure
 
 
 def test_airflow_is_asked_nothing_when_the_response_has_ended() -> None:

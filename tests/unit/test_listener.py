@@ -164,7 +164,7 @@ def test_trouble_is_told_in_the_log_and_nowhere_else(
     fake_freddy_connection.fault("status", method="DELETE", status=403, code="no")
     mark_failed(airflow, ti)
     (line,) = [one for one in caplog.records if one.name == listener.__name__]
-    assert line.levelname == "WARNING"
+    assert line.levelname == "ERROR"
     assert "run r of DAG d, task t" in line.getMessage()
     assert ("the database is gone" if trouble == "database" else response_id) in line.getMessage()
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from airflow_provider_freddy import metrics
+from airflow_provider_freddy.bulk import CancelTarget, cancel_all
 from airflow_provider_freddy.exceptions import FreddyError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.hooks.shared_client import shared_client
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import drop_metrics, send_metrics
 from tests.unit.test_rules import started_elsewhere, task
@@ -120,3 +123,35 @@ def test_metrics_that_cannot_be_sent_disturb_nobody(
     hook = FreddyHook()
     hook.cancel_response(hook.create_response("hello").id)
     assert fake_freddy_connection.left_running == []
+
+
+def test_a_cancel_that_cannot_even_be_tried_is_counted(
+    received: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", '{"conn_type": "freddy"}')
+    outcomes = cancel_all([CancelTarget("resp_1", FreddyHook())], 5)
+    assert "has no API key" in str(outcomes["resp_1"])
+    assert received() == ["freddy.responses.cancel_failed:1|c"]
+
+    async def in_triggerer() -> None:
+        with shared_client("freddy_default") as client, pytest.raises(FreddyError):
+            await client.cancel("resp_1", None, 5)
+
+    asyncio.run(in_triggerer())
+    assert received() == ["freddy.responses.cancel_failed:1|c"]
+
+
+def test_a_cancel_that_does_not_come_back_is_counted(received: Callable[[], list[str]]) -> None:
+    class Stuck:
+        freddy_conn_id = "freddy_default"
+        is_resolved = True
+
+        def resolve(self) -> None:
+            """Is done."""
+
+        def cancel_response(self, response_id: str, **_: Any) -> Any:
+            time.sleep(5)
+
+    outcomes = cancel_all([CancelTarget("resp_1", Stuck())], 0.1)
+    assert "MAY STILL RUN" in str(outcomes["resp_1"])
+    assert received() == ["freddy.responses.cancel_failed:1|c"]

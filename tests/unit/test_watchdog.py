@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
+from airflow_provider_freddy.watchdog import client
 
 PREPARE = """
 import os, sys, time
@@ -206,6 +207,24 @@ def test_it_is_small(parent: Callable[..., Parent], fake_freddy_connection: Fake
 
 def test_it_can_be_turned_off(parent: Callable[..., Parent]) -> None:
     assert parent(STAY, [], AIRFLOW__FREDDY__WATCHDOG="off").watchdog_pid == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "there"), [("True", True), ("yes", True), ("on  # always", True), ("False", False), ("0", False)]
+)
+def test_airflows_own_words_turn_it_on_and_off(setting: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__FREDDY__WATCHDOG", setting)
+    assert client.enabled() is there
+
+
+def test_a_word_that_is_none_does_not_turn_it_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("AIRFLOW__FREDDY__WATCHDOG", raising=False)
+    by_default = client.enabled()
+    monkeypatch.setenv("AIRFLOW__FREDDY__WATCHDOG", "onn")
+    assert client.enabled() is by_default
+    assert "must be auto, on or off, not 'onn'" in caplog.text
 
 
 def test_a_task_goes_on_without_it(parent: Callable[..., Parent], fake_freddy_connection: FakeFreddy) -> None:

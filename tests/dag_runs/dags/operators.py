@@ -34,6 +34,9 @@ with DAG("create_and_hand_on", schedule=None):
         wait_for_completion=False,
     )
 
+with DAG("create_without_metadata", schedule=None):
+    CreateResponseOperator(task_id="ask", inputs="hello", wait_for_completion=False, task_metadata=False)
+
 with DAG("cancel_given", schedule=None, render_template_as_native_obj=True):
     CancelResponseOperator(task_id="cancel", response_id="{{ dag_run.conf['ids'] }}")
 

@@ -114,6 +114,20 @@ def test_a_thousand_cancels_at_once_share_a_few_connections(hook, fake_freddy):
     assert module.LOOKS_AT_ONCE + module.CANCELS_AT_ONCE <= DEFAULT_LIMIT
 
 
+def test_responses_that_cannot_be_cancelled_yet_keep_no_other_from_its_cancel(hook, fake_freddy):
+    for _ in range(2 * module.CANCELS_AT_ONCE):
+        fake_freddy.next_response(queued_for=60)
+    queued = [hook.create_response("Hello").id for _ in range(2 * module.CANCELS_AT_ONCE)]
+    running = [hook.create_response("Hello").id for _ in range(20)]
+
+    async def cancel_all():
+        with shared_client("freddy_default") as client:
+            await asyncio.gather(*(client.cancel(response_id, None, 3) for response_id in [*queued, *running]))
+
+    asyncio.run(cancel_all())
+    assert set(fake_freddy.left_running) == set(queued)
+
+
 def test_sockets_are_kept_from_one_look_to_the_next(fake_freddy, response_id):
     async def rounds():
         with shared_client("freddy_default") as client:

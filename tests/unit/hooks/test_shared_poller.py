@@ -210,9 +210,9 @@ def test_woken_wait_looks_again_soon_until_the_api_says_so():
 def test_cancel_during_a_look_is_followed_by_another_look_soon():
     async def run():
         api = Api(delay=0.05)
-        shared, wait = poller(api), watch(schedule=NEVER)
+        # Its first look comes at once, the next one in an hour, unless it is woken.
+        shared, wait = poller(api), watch(schedule=NEVER, started_at=time.time() - 3599.99)
         wait.wait.judge(ModelResponse("resp", "in_progress"))
-        wait._delay, wait._hurry = 0.0, 0.0
         waiting = asyncio.create_task(shared.news(wait))
         await api.looked(1)
         shared.wake("resp")
@@ -221,6 +221,73 @@ def test_cancel_during_a_look_is_followed_by_another_look_soon():
         await settled(waiting)
 
     asyncio.run(run())
+
+
+def test_what_falls_due_as_the_last_looker_ends_is_looked_at():
+    async def run():
+        answer = asyncio.get_running_loop().create_future()
+
+        async def look(response_id, organization_id):
+            return await answer if response_id == "first" else ModelResponse(response_id, "completed")
+
+        shared = SharedPoller(look, Pace(), 1)
+        first = asyncio.create_task(shared.news(watch("first", schedule=OFTEN)))
+        second = asyncio.create_task(shared.news(watch("second", schedule=NEVER, started_at=time.time())))
+        await asyncio.sleep(0.1)
+        answer.set_result(ModelResponse("first", "completed"))
+        asyncio.get_running_loop().call_soon(shared.wake, "second")
+        async with asyncio.timeout(2):
+            return [(await task).status for task in (first, second)]
+
+    assert asyncio.run(run()) == ["completed", "completed"]
+
+
+def test_pause_holds_for_what_was_due_before_it():
+    async def run():
+        pace = Pace()
+        looks = []
+
+        async def look(response_id, organization_id):
+            looks.append(time.monotonic())
+            problem = Problem(ProblemKind.RATE_LIMITED, FAILED.request, "", retry_after=60)
+            pace.note_answer(problem, time.monotonic())
+            await asyncio.sleep(0.05)
+            return ModelResponse(response_id, "in_progress")
+
+        shared = SharedPoller(look, pace, 2)
+        waiting = [asyncio.create_task(shared.news(watch(f"resp{number}"))) for number in range(50)]
+        await asyncio.sleep(0.5)
+        await settled(*waiting)
+        return looks
+
+    assert len(asyncio.run(run())) <= 2
+
+
+def test_deadline_is_kept_while_others_take_all_turns():
+    async def run():
+        api = Api(delay=1.0)
+        shared = poller(api, at_once=1)
+        others = [asyncio.create_task(shared.news(watch(f"resp{number}"))) for number in range(2)]
+        await asyncio.sleep(0.1)
+        news = await shared.news(watch("late", deadline=time.time() + 0.3))
+        await settled(*others)
+        return news, api
+
+    news, api = asyncio.run(run())
+    assert news is None
+    assert not api.looks["late"]
+
+
+def test_interrupted_look_does_not_leave_its_wait_alone():
+    async def run():
+        async def look(response_id, organization_id):
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
+
+        await SharedPoller(look, Pace(), 1).news(watch())
+
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        asyncio.run(run())
 
 
 def test_no_more_looks_at_once_than_agreed():
