@@ -71,7 +71,7 @@ def _share_of_batch(seconds: float) -> float:
     now = time.monotonic()
     if now - _batch_ended > _SECONDS_BETWEEN_BATCHES:
         _batch_began = now
-    return max(0.3, min(seconds, (_batch_began + BATCH_SECONDS - now) / 3))
+    return min(seconds, max(0.3, (_batch_began + BATCH_SECONDS - now) / 3))
 
 
 def _cancel(callback: CancelResponseCallback, context: Mapping[str, Any]) -> None:

@@ -112,7 +112,7 @@ def check_curl_delete(arguments: list[str], freddy: FakeFreddy) -> None:
     url, option, header = arguments
     assert option == "-H"
     headers = dict([header.split(": ", 1)])
-    body = {"organizationId": "org_fake", "inputs": [{"role": "user", "content": "Hello"}], "background": True}
+    body = {"organization_id": "org_fake", "inputs": [{"role": "user", "content": "Hello"}], "background": True}
     running = requests.post(f"{freddy.url}/v1/model/response", headers=headers, json=body, timeout=10).json()["id"]
     url = url.replace("resp_1f0e", running).replace("org_1", "org_fake")
     reply = requests.delete(url, headers=headers, timeout=10)

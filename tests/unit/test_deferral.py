@@ -155,11 +155,11 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_task_from_going_on(
 ) -> None:
     ti = Ti(run_id="no connection")
     ti.log = logging.getLogger("task_under_test")
-    ti.xcoms = [[entry("resp_1", ti)]]
+    ti.xcoms = [[entry("resp_unread", ti)]]
     monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
     take_up(resumed(ti), None)
     assert "What the task had started before it was deferred could not be read" in caplog.text
-    assert record.started("resp_1") is None
+    assert record.started("resp_unread") is None
 
 
 def test_airflows_own_limit_of_a_deferral_comes_a_minute_after_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,8 +130,7 @@ def test_in_the_dag_processor_the_store_is_never_asked(fake_freddy_connection: F
 def test_airflow_3_0_is_not_asked_for_xcoms_in_the_dag_processor(
     fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("airflow_provider_freddy.version_compat.AIRFLOW_V_3_0_PLUS", True)
-    monkeypatch.setattr("airflow_provider_freddy.version_compat.AIRFLOW_V_3_1_PLUS", False)
+    monkeypatch.setattr("airflow_provider_freddy.version_compat.XCOMS_IN_DAG_PROCESSOR", False)
     ti = Ti()
     cancel_response_on_failure({"ti": ti})
     assert ti.pulls == 0

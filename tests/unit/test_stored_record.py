@@ -43,6 +43,10 @@ class Hook:
     def resolve(self) -> None:
         self.resolved = True
 
+    @property
+    def session_description(self) -> dict[str, Any]:
+        return {}
+
 
 @pytest.fixture
 def context(request: pytest.FixtureRequest) -> dict[str, Any]:

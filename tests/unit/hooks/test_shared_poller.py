@@ -324,7 +324,7 @@ def test_thousand_waits_share_one_timer_and_leave_nothing_for_the_garbage_collec
         await asyncio.gather(*(first_news(shared, wait) for wait in waits))
         waiting = [asyncio.create_task(shared.news(wait)) for wait in waits]
         await api.looked(2, "resp999")
-        timers = sum(isinstance(thing, asyncio.TimerHandle) for thing in gc.get_objects())
+        timers = sum(type(thing) is asyncio.TimerHandle for thing in gc.get_objects())
         # From here on the youngest generation is what was made since and still lives.
         gc.collect()
         gc.disable()
