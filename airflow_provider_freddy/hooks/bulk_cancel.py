@@ -25,6 +25,9 @@ T = TypeVar("T")
 # To begin with; more only where the link is long: a connection costs a handshake and, with TLS, 250 kB.
 _FIRST_WORKERS = 24
 _NEW_WORKERS = 3
+# When nothing has come out for so long, all may be waiting until their response can be cancelled: as many again take
+# the next ids. There are never more connections for it: the session has a limit.
+_STUCK_SECONDS = 1.0
 # One processor can do no more than some 2,500 requests a second, however many are under way.
 _SECONDS_PER_WORKER = 0.0004
 #: Seconds between two lines about the progress.
@@ -51,6 +54,7 @@ class Crowd(Generic[T]):
         self._error: BaseException | None = None
         self._news = asyncio.Event()
         self._quickest = math.inf
+        self._all_taken = False
 
     async def outcomes(self) -> AsyncGenerator[list[tuple[str, T]], None]:
         """
@@ -59,10 +63,13 @@ class Crowd(Generic[T]):
         :raises Exception: whatever the ids raise, when all that was begun has come out.
         """
         try:
-            for _ in range(min(_FIRST_WORKERS, self._concurrency)):
-                self._hire()
+            self._hire_first()
             while self._workers or self._done:
-                await self._news.wait()
+                try:
+                    async with asyncio.timeout(_STUCK_SECONDS):
+                        await self._news.wait()
+                except TimeoutError:
+                    self._hire_first()
                 self._news.clear()
                 batch, self._done = self._done, []
                 if batch:
@@ -73,6 +80,10 @@ class Crowd(Generic[T]):
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _hire_first(self) -> None:
+        for _ in range(0 if self._all_taken else min(_FIRST_WORKERS, self._concurrency)):
+            self._hire()
 
     def _hire(self) -> None:
         worker = asyncio.ensure_future(self._work())
@@ -95,6 +106,7 @@ class Crowd(Generic[T]):
             if connected:
                 self._hire_more(time.monotonic() - start)
             connected = True
+        self._all_taken = True
 
     def _hire_more(self, seconds: float) -> None:
         """Hire if even the quickest answer, with which nothing interfered, takes longer than so many need in turn."""

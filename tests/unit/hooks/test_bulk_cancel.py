@@ -40,6 +40,13 @@ def test_all_are_cancelled_and_each_has_an_outcome(hook, fake_freddy):
     assert fake_freddy.left_running == []
 
 
+def test_what_cannot_be_cancelled_yet_keeps_nobody_else_waiting(hook, fake_freddy):
+    queued, running = started(hook, 60, queued_for=60), started(hook, 30)
+    outcomes = dict(hook.cancel_responses([*queued, *running], budget=8))
+    assert set(fake_freddy.left_running) == set(queued)
+    assert all(isinstance(outcomes[response_id], CancelResult) for response_id in running)
+
+
 def test_what_goes_wrong_with_one_stops_nobody_else(hook, fake_freddy):
     good, forbidden, refused = started(hook, 3)
     fake_freddy.fault("status", response_id=forbidden, status=403, times=None)
