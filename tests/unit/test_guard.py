@@ -30,7 +30,9 @@ def dag() -> DAG:
         def plain() -> None: ...
 
         own = CancelResponseCallback(task_ids="plain")
-        wired = CreateResponseOperator(task_id="wired", inputs="a", on_failure_callback=[author, own])
+        wired = CreateResponseOperator(
+            task_id="wired", inputs="a", on_failure_callback=[author, own, cancel_response_on_failure]
+        )
         mapped = CreateResponseOperator.partial(task_id="mapped").expand(inputs=["a", "b"])
         plain() >> wired >> mapped
     return dag
