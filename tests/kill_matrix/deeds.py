@@ -224,6 +224,13 @@ def without_triggerer(deed: Deed) -> Deed:
     return done
 
 
+def airflow_ends_the_deferral(cell: Cell) -> float:
+    """Wait for Airflow's own time limit; the resumed task cancels."""
+    moment = time.time()
+    _until(lambda: cell.response().ended_at is not None, 60)
+    return moment
+
+
 def between_deferral_and_pick_up(deed: Deed) -> Deed:
     """Stop the triggerers first, so that the trigger waits to be picked up; the cell must not wait for it."""
 

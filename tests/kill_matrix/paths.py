@@ -131,6 +131,9 @@ WHILE_FREDDY_MISBEHAVES = [
 ]  # fmt: skip
 
 WHILE_TRIGGERERS_DIE = [
+    Path("9b", "runs into Airflow's own time limit of a deferral while no triggerer runs",
+         deeds.between_deferral_and_pick_up(deeds.airflow_ends_the_deferral), IN_TRIGGERER, "trigger_timeout",
+         prepared=True, within=60),
     Path("9d", "has its triggerers restarted", deeds.triggerers_restarted_in_order, IN_TRIGGERER,
          conf={"duration": 45}, state="success", wanted=True, in_make_test=IN_TRIGGERER),
     Path("9d", "has its triggerer killed, and another one takes over", deeds.triggerer_killed, IN_TRIGGERER,
