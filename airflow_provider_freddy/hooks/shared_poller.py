@@ -106,19 +106,13 @@ class SharedPoller:
             entry = heappop(self._entries)
             # Free to be used again.
             watch, entry[2] = entry[2], None
-            if watch is not None:
-                self._fall_due(watch, now)
+            if watch is not None and watch.at_deadline:
+                self._tell(watch, None)
+            elif watch is not None:
+                self._due.append(watch)
         if self._entries:
             self._set_timer()
         self._look_at_due()
-
-    def _fall_due(self, watch: Watch, now: float) -> None:
-        if watch.at_deadline:
-            self._tell(watch, None)
-        elif pause := self._pace.pause_left(now):
-            self._plan(watch, watch.seconds_after(pause))
-        else:
-            self._due.append(watch)
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -143,7 +137,7 @@ class SharedPoller:
             if watch.is_over:
                 self._tell(watch, None)
             elif pause := self._pace.pause_left(time.monotonic()):
-                # Asked for while this one was waiting for its turn.
+                # Asked here and nowhere before: Freddy may have said so while this one was waiting for its turn.
                 self._plan(watch, watch.seconds_after(pause))
             else:
                 answer = await self._look(watch.wait.response_id, watch.organization_id)

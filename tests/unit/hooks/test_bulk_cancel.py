@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 
 import pytest
@@ -45,6 +46,25 @@ def test_what_cannot_be_cancelled_yet_keeps_nobody_else_waiting(hook, fake_fredd
     outcomes = dict(hook.cancel_responses([*queued, *running], budget=8))
     assert set(fake_freddy.left_running) == set(queued)
     assert all(isinstance(outcomes[response_id], CancelResult) for response_id in running)
+
+
+def test_a_timeout_of_airflow_comes_out_as_it_is(hook, fake_freddy):
+    class AirflowTimeout(BaseException):
+        """As Airflow raises it from its signal handler."""
+
+    def on_alarm(*_):
+        raise AirflowTimeout
+
+    fake_freddy.fault("hang", method="DELETE", times=None)
+    ids = started(hook, 3)
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(AirflowTimeout):
+            list(hook.cancel_responses(ids, budget=20))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_goes_wrong_with_one_stops_nobody_else(hook, fake_freddy):

@@ -128,6 +128,14 @@ def test_responses_that_cannot_be_cancelled_yet_keep_no_other_from_its_cancel(ho
     assert set(fake_freddy.left_running) == set(queued)
 
 
+def test_a_look_up_that_hangs_is_a_failed_look(response_id, lookups, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_UP_SECONDS", 0.1)
+    lookups.delay = 1.0
+    (answer,) = asyncio.run(look_many(response_id, 1))
+    assert isinstance(answer, Problem)
+    assert "Airflow has not given it within 0.1 s" in str(answer)
+
+
 def test_sockets_are_kept_from_one_look_to_the_next(fake_freddy, response_id):
     async def rounds():
         with shared_client("freddy_default") as client:
