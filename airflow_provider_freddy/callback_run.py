@@ -15,10 +15,10 @@ from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.record import RecordedResponse, TaskTry
 from airflow_provider_freddy.version_compat import (
-    AIRFLOW_V_3_0_PLUS,
     begun_in_another_process,
     can_read_states_in_callback,
     can_read_xcom,
+    in_own_task_process,
     in_task_process,
     states_of_run,
 )
@@ -153,7 +153,7 @@ def _own_targets(context: Mapping[str, Any], endings: list[str]) -> list[CancelT
 
 
 def _ran_here_only(context: Mapping[str, Any]) -> bool:
-    return AIRFLOW_V_3_0_PLUS and in_task_process(context) and not begun_in_another_process(context)
+    return in_own_task_process(context) and not begun_in_another_process(context)
 
 
 def _left_by_earlier_tries(context: Mapping[str, Any], endings: list[str]) -> list[RecordedResponse]:
@@ -233,7 +233,7 @@ def _whose(context: Mapping[str, Any]) -> str:
     try:
         this_try = TaskTry.of(context)
         whose = f"{this_try}{'' if in_task_process(context) else ' (in the DAG processor)'}"
-        if AIRFLOW_V_3_0_PLUS and in_task_process(context):
+        if in_own_task_process(context):
             # The log is this try's own, and what became of the response should be seen there without scrolling.
             whose = f"{this_try.task}, try {this_try.try_number}"
     except (KeyError, AttributeError):

@@ -19,9 +19,9 @@ from airflow_provider_freddy.exceptions import (
     FreddyUnavailableError,
     FreddyUnexpectedReplyError,
 )
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_freddy.version_compat import HAS_RETRY_POLICIES
 
-if not AIRFLOW_V_3_3_PLUS:
+if not HAS_RETRY_POLICIES:
     from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
 
     raise AirflowOptionalProviderFeatureException(

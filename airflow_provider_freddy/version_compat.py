@@ -20,6 +20,12 @@ AIRFLOW_V_3_3_PLUS = (_MAJOR, _MINOR) >= (3, 3)
 
 #: Whether ``ti.xcom_pull`` is answered in the DAG processor: 3.0 never does (mended in 3.1.0, apache/airflow#55542).
 XCOMS_IN_DAG_PROCESSOR = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
+#: Whether Airflow tells a trigger by ``on_kill`` that its task is over; before 3.3 it only cancels the trigger's task.
+TRIGGERS_HAVE_KILL_HOOK = AIRFLOW_V_3_3_PLUS
+#: Whether there are retry policies (new in 3.3).
+HAS_RETRY_POLICIES = AIRFLOW_V_3_3_PLUS
+#: What ``[freddy] watchdog = auto`` means: 2.11 calls the failure callback after a kill on the last try, 3.x nothing.
+WATCHDOG_BY_DEFAULT = AIRFLOW_V_3_0_PLUS
 
 T = TypeVar("T")
 
@@ -38,6 +44,15 @@ def in_task_process(context: Mapping[str, Any]) -> bool:
     """
     # dag.test() of 3.0 to 3.2 leaves it out.
     return "exception" in context or in_dag_test()
+
+
+def in_own_task_process(context: Mapping[str, Any]) -> bool:
+    """
+    Tell whether a callback surely runs in the process that ran the task, which 2.11 does not show.
+
+    :param context: the callback's context.
+    """
+    return AIRFLOW_V_3_0_PLUS and in_task_process(context)
 
 
 def can_read_xcom(context: Mapping[str, Any]) -> bool:

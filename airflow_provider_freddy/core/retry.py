@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.request import ApiRequest
 from airflow_provider_freddy.core.seconds import check_seconds
 
 #: Seconds before the second attempt, doubled for every further one, and never more than the maximum.
 FIRST_PAUSE = 0.5
 MAX_PAUSE = 15.0
+#: Seconds that every attempt is given, if there are as many: an answer may be slow.
+SLOW_ANSWER = 3.5
 
 
 class Budget:
@@ -32,6 +35,19 @@ class Budget:
     def remaining(self) -> float:
         """Seconds that are left, never less than 0."""
         return max(0.0, self._end - time.monotonic())
+
+
+def attempt_seconds(request: ApiRequest, budget: Budget) -> float:
+    """
+    Return how long one attempt may take: where another one can follow, not the time of both.
+
+    :param request: what is sent.
+    :param budget: the time for all attempts and pauses.
+    :return: seconds.
+    """
+    if not request.idempotent:
+        return budget.remaining
+    return max(budget.remaining / 2, min(budget.remaining, SLOW_ANSWER))
 
 
 def may_retry(problem: Problem) -> bool:

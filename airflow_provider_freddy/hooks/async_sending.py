@@ -22,7 +22,7 @@ from airflow_provider_freddy.core import failure
 from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
 from airflow_provider_freddy.core.request import ApiRequest
-from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.core.retry import Budget, attempt_seconds
 from airflow_provider_freddy.core.secret import without_secret
 
 #: Seconds that an unused connection is kept: more than the longest interval between two looks.
@@ -54,10 +54,10 @@ class AsyncSender:
         Send one request once.
 
         :param request: what to send.
-        :param budget: the time for all of it.
+        :param budget: the time for this attempt and those that may follow.
         :return: the reply whatever its status, or the problem that there was no reply.
         """
-        seconds = max(0.05, budget.remaining)
+        seconds = max(0.05, attempt_seconds(request, budget))
         timeout = aiohttp.ClientTimeout(
             total=seconds,
             sock_connect=self.connect_timeout,

@@ -163,7 +163,7 @@ def check(hook: FreddyHook) -> tuple[bool, str]:
     """Test the connection; see :meth:`FreddyHook.test_connection`."""
     try:
         organization = hook.settings.organization_id
-        answer = hook.exchange.ask(check_request(organization), Budget(10), attempts=1)
+        answer = hook.exchange.ask(check_request(organization), Budget(20), attempts=1)
         return describe_check(answer, hook.settings)
     except Exception as error:
         # Airflow's Test button makes an id up for what it tests; whoever presses it knows which connection that is.

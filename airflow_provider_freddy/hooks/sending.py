@@ -30,7 +30,7 @@ from airflow_provider_freddy.core import failure
 from airflow_provider_freddy.core.problem import Problem
 from airflow_provider_freddy.core.reply import MAX_BODY_BYTES, HttpReply
 from airflow_provider_freddy.core.request import ApiRequest
-from airflow_provider_freddy.core.retry import Budget
+from airflow_provider_freddy.core.retry import Budget, attempt_seconds
 from airflow_provider_freddy.core.secret import without_secret
 
 _CHUNK_BYTES = 16 * 1024
@@ -99,13 +99,11 @@ class Sender:
         Send one request once.
 
         :param request: what to send.
-        :param budget: no timeout is longer than what is left of it.
+        :param budget: the time for this attempt and those that may follow.
         :return: the reply whatever its status, or the problem that there was no reply.
         """
-        timeout = (
-            max(_SHORTEST_TIMEOUT, min(self.connect_timeout, budget.remaining)),
-            max(_SHORTEST_TIMEOUT, min(self.read_timeout, budget.remaining)),
-        )
+        seconds = max(_SHORTEST_TIMEOUT, attempt_seconds(request, budget))
+        timeout = (min(self.connect_timeout, seconds), min(self.read_timeout, seconds))
         session = self.session
         handled = sys.exception()
         try:

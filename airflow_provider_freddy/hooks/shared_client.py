@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: that no cancel waits for a look; and a thousand that wait here take far less memory than within the session.
 LOOKS_AT_ONCE = 40
 CANCELS_AT_ONCE = 24
-#: Seconds for one look, with all its parts.
+#: Seconds for a look, of which its only attempt has half.
 LOOK_SECONDS = 30.0
 #: Seconds for a look-up of the Airflow connection: a fresh triggerer takes up to 20, more on a busy machine.
 LOOK_UP_SECONDS = 120.0

@@ -20,7 +20,7 @@ from airflow_provider_freddy.core.wait import PASSING, StatusWait
 from airflow_provider_freddy.hooks.shared_client import SharedClient, shared_client
 from airflow_provider_freddy.hooks.watch import Watch
 from airflow_provider_freddy.triggers.still_wanted import still_wanted
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS, has_listeners, push_xcom_from_trigger
+from airflow_provider_freddy.version_compat import TRIGGERS_HAVE_KILL_HOOK, has_listeners, push_xcom_from_trigger
 
 #: Seconds for the cancel of a response whose task is gone. Airflow 3.3 cuts ``on_kill`` off after one second; what is
 #: shielded from that goes on. Enough for a thousand at once, and for a pause that Freddy has asked for.
@@ -108,7 +108,7 @@ class ResponseTrigger(BaseTrigger):
             try:
                 end, response = await self._wait(client)
             except asyncio.CancelledError:
-                if not AIRFLOW_V_3_3_PLUS:
+                if not TRIGGERS_HAVE_KILL_HOOK:
                     await self._after_cancellation(keep_on_doubt=True)
                 raise
         yield await self._event(end, response)

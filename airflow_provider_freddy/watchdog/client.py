@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_0_PLUS, supervisor_pid
+from airflow_provider_freddy.version_compat import WATCHDOG_BY_DEFAULT, supervisor_pid
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def enabled() -> bool:
         return False
     if setting != "auto":
         log.warning("[freddy] watchdog must be auto, on or off, not %r: taken for auto.", setting)
-    return AIRFLOW_V_3_0_PLUS
+    return WATCHDOG_BY_DEFAULT
 
 
 def _log_file() -> Path | None:

@@ -116,8 +116,8 @@ def hooks(fake_freddy, monkeypatch, caplog):
 
 
 def go_wrong(fake_freddy, response_id, fault, **more):
-    fault = {"times": 1, **fault, **more}
-    fake_freddy.fault(fault.pop("kind"), method="DELETE", response_id=response_id, **fault)
+    fault = {"times": 1, "method": "DELETE", **fault, **more}
+    fake_freddy.fault(fault.pop("kind"), response_id=response_id, **fault)
 
 
 BUDGETS = [
@@ -137,6 +137,27 @@ def test_what_passes_does_not_keep_a_hook_from_cancelling(fake_freddy, hooks, ca
     hooks.act[name](response_id)
     assert fake_freddy.response(response_id).status == "cancelled"
     assert response_id in caplog.messages[-1]
+    assert MAY_RUN not in caplog.text
+
+
+# A kill hook has no time for a second attempt: what it leaves is the watchdog's.
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "kill hook"])
+def test_one_answer_that_never_comes_leaves_time_for_another_attempt(fake_freddy, hooks, caplog, name):
+    response_id = hooks.start()
+    go_wrong(fake_freddy, response_id, {"kind": "hang"})
+    hooks.act[name](response_id)
+    assert fake_freddy.response(response_id).status == "cancelled"
+    assert MAY_RUN not in caplog.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_status_that_cannot_be_told_does_not_keep_a_hook_from_cancelling(fake_freddy, hooks, caplog, name, fault):
+    response_id = hooks.start()
+    go_wrong(fake_freddy, response_id, LASTING[fault], times=None, method="GET")
+    hooks.set_budget(1.0)
+    hooks.act[name](response_id)
+    assert fake_freddy.response(response_id).status == "cancelled"
     assert MAY_RUN not in caplog.text
 
 

@@ -9,7 +9,7 @@ import sys
 def test_below_airflow_3_3_its_import_says_what_it_needs() -> None:
     code = (
         "from airflow_provider_freddy import version_compat\n"
-        "version_compat.AIRFLOW_V_3_3_PLUS = False\n"
+        "version_compat.HAS_RETRY_POLICIES = False\n"
         "import airflow_provider_freddy.retry_policy"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -5,6 +5,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,3 +112,13 @@ def test_a_budget_runs_out_and_stays_at_nothing(monkeypatch):
     budget = Budget(9)
     assert [budget.remaining for _ in range(4)] == [5, 1, 0, 0]
     assert budget.seconds == 9
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(300, 150), (10, 5), (7, 3.5), (6, 3.5), (3.5, 3.5), (2, 2), (0, 0)])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_attempt_leaves_time_for_another_one_but_an_answer_may_be_slow(method, left, seconds):
+    assert retry.attempt_seconds(ApiRequest(method, "/"), SimpleNamespace(remaining=left)) == seconds
+
+
+def test_a_create_which_is_not_sent_again_has_all_the_time():
+    assert retry.attempt_seconds(ApiRequest("POST", "/"), SimpleNamespace(remaining=10)) == 10

@@ -137,14 +137,14 @@ async def cancelled_before_3_3(trigger):
 
 @pytest.mark.parametrize(("states", "left"), [({}, 0), ({"task": "deferred"}, 1)])
 def test_before_airflow_3_3_the_cancellation_itself_is_the_kill(airflow, start, fake_freddy, monkeypatch, states, left):
-    monkeypatch.setattr(module, "AIRFLOW_V_3_3_PLUS", False)
+    monkeypatch.setattr(module, "TRIGGERS_HAVE_KILL_HOOK", False)
     airflow.states = states
     asyncio.run(cancelled_before_3_3(owned(start())))
     assert fake_freddy.running_count == left
 
 
 def test_before_airflow_3_3_a_question_without_answer_may_be_a_shutdown(airflow, start, fake_freddy, monkeypatch):
-    monkeypatch.setattr(module, "AIRFLOW_V_3_3_PLUS", False)
+    monkeypatch.setattr(module, "TRIGGERS_HAVE_KILL_HOOK", False)
     airflow.error = RuntimeError("shutting down")
     asyncio.run(cancelled_before_3_3(owned(start())))
     assert fake_freddy.running_count == 1
