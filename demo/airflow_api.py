@@ -135,6 +135,29 @@ class AirflowApi:
         run_id: str = self._request("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
         return run_id
 
+    def backfill(self, dag_id: str, day: datetime, conf: Mapping[str, Any] | None = None) -> str:
+        """Let a backfill run the DAG for one day (Airflow 3) and return the id of the run."""
+        self.unpause(dag_id)
+        body = {
+            "dag_id": dag_id,
+            "from_date": day.isoformat(),
+            "to_date": day.isoformat(),
+            "reprocess_behavior": "completed",
+            "max_active_runs": 1,
+            "dag_run_conf": dict(conf or {}),
+        }
+        self._request("POST", "backfills", json=body)
+        [run] = self._list(
+            f"dags/{dag_id}/dagRuns", "dag_runs", logical_date_gte=day.isoformat(), logical_date_lte=day.isoformat()
+        )
+        run_id: str = run["dag_run_id"]
+        return run_id
+
+    def cancel_backfills(self, dag_id: str) -> None:
+        """Let the DAG's backfills start no more runs."""
+        for backfill in self._list("backfills", "backfills", dag_id=dag_id, active=True):
+            self._request("PUT", f"backfills/{backfill['id']}/cancel")
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of the run."""
         state: str = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]

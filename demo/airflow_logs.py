@@ -29,6 +29,10 @@ class LogFiles:
     def _outputs(self) -> Path:
         return self.home / "outputs"
 
+    def outputs_of(self, name: str) -> list[Path]:
+        """Return the files of what the processes of the name wrote to their outputs."""
+        return sorted(self._outputs.glob(f"{name}-*.txt"))
+
     def task_log_files(
         self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
     ) -> list[Path]:

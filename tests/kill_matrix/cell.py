@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_freddy.testing import FakeFreddy
@@ -42,7 +42,13 @@ class Cell:
     def start(self, kind: str, **conf: object) -> None:
         self.dag_id = f"{self.style}_{kind}"
         self.airflow.wait_for_dag(self.dag_id)
-        self.run_id = self.airflow.trigger(self.dag_id, {"cue": str(self.cue), **conf})
+        conf["cue"] = str(self.cue)
+        if kind == "backfill":
+            # Another day for each: a backfill of the same day is the same run.
+            day = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=random.randrange(2000))
+            self.run_id = self.airflow.backfill(self.dag_id, day, conf)
+        else:
+            self.run_id = self.airflow.trigger(self.dag_id, conf)
 
     # -- what runs -----------------------------------------------------------------------------------------
 

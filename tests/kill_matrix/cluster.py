@@ -9,7 +9,7 @@ from dataclasses import replace
 from . import deeds
 from .cell import Cell
 from .deeds import Deed
-from .paths import ALL, FUNCTION, IN_TRIGGERER, IN_WORKER, OPERATOR, WHILE_IT_WAITS, Path
+from .paths import ALL, FUNCTION, IN_TRIGGERER, IN_WORKER, OPERATOR, WHILE_IT_WAITS, Path, some
 
 NUMBER_OF_WORKERS = 2
 #: Seconds in which a worker that is frozen is taken for lost.
@@ -55,6 +55,20 @@ def worker_freezes(cell: Cell) -> float:
     return moment
 
 
+def no_worker_takes_it(cell: Cell) -> float:
+    """Lose all workers, so that the task is stuck in the queue when its trigger has broken."""
+    for index in range(NUMBER_OF_WORKERS):
+        cell.airflow.kill_process("worker", signal.SIGKILL, index, with_descendants=True)
+    moment = time.time()
+    deeds.start_triggerers(cell)
+    try:
+        cell.wait_for(lambda: cell.response().ended_at is not None, 120)
+    finally:
+        for _ in range(NUMBER_OF_WORKERS):
+            cell.airflow.start_process("worker", wait=False)
+    return moment
+
+
 LOST = worker_gets(signal.SIGKILL, with_descendants=True)
 GOES_ON = {"state": "success", "wanted": True, "conf": {"duration": 25}}
 # Airflow does not tell a function to stop: this one sees that its response has ended, and ends too.
@@ -85,6 +99,11 @@ WHILE_WORKERS_DIE = [
     Path("13", "has a scheduler that is stopped in good order", deeds.scheduler_stopped_in_order, ALL, **GOES_ON),
 ]  # fmt: skip
 
+WHILE_NO_TRIGGERER_RUNS = [
+    Path("13c", "is stuck in the queue after its trigger broke", deeds.when_deferred(no_worker_takes_it), IN_TRIGGERER,
+         "broken_trigger", prepared=True, within=120),
+]  # fmt: skip
+
 # Last, because the response of the second one runs on.
 LAST_TRY_LOST = [
     Path("7f", "is on a worker that freezes for a while, on its last try", worker_freezes, IN_WORKER, within=60,
@@ -92,4 +111,7 @@ LAST_TRY_LOST = [
     Path("7e", "loses its whole worker on its last try", LOST, IN_WORKER, within=60),
 ]  # fmt: skip
 
-EVERY_PATH = [*SAME_AS_EVER, *WHILE_WORKERS_DIE, *LAST_TRY_LOST]
+# Airflow calls nothing that is not in the DAG file.
+UNCOVERED = some(LAST_TRY_LOST, "7e", styles=(FUNCTION,))
+
+EVERY_PATH = [*SAME_AS_EVER, *WHILE_WORKERS_DIE, *WHILE_NO_TRIGGERER_RUNS, *LAST_TRY_LOST]

@@ -67,11 +67,11 @@ def deadline(cell: Cell) -> float:
     return _start_of_run(cell, "queued_at") + 12
 
 
-def while_freddy(deed: Deed, kind: str, times: int | None = 1, **options: object) -> Deed:
-    """Do it while Freddy misbehaves when it is told to cancel."""
+def while_freddy(deed: Deed, kind: str, times: int | None = 1, *, method: str = "DELETE", **options: Any) -> Deed:
+    """Do it while Freddy misbehaves when it is told to cancel, or with another method."""
 
     def done(cell: Cell) -> float:
-        cell.freddy.fault(kind, method="DELETE", response_id=cell.response().id, times=times, **options)
+        cell.freddy.fault(kind, method=method, response_id=cell.response().id, times=times, **options)
         return deed(cell)
 
     return done
@@ -105,6 +105,10 @@ def delete_dag(cell: Cell) -> float:
     answer = requests.delete(f"{cell.airflow.url}/api/v2/dags/{cell.dag_id}", timeout=30)
     assert answer.ok, answer.text
     return moment
+
+
+def cancel_backfill(cell: Cell) -> float:
+    return _now(lambda: cell.airflow.cancel_backfills(cell.dag_id))
 
 
 def pause(cell: Cell) -> float:
@@ -231,12 +235,21 @@ def airflow_ends_the_deferral(cell: Cell) -> float:
     return moment
 
 
+def when_deferred(deed: Deed) -> Deed:
+    """Do it when the task is deferred, whether or not a triggerer has picked it up."""
+
+    def done(cell: Cell) -> float:
+        cell.airflow.wait_for_task(cell.dag_id, cell.run_id, "ask", state="deferred")
+        return deed(cell)
+
+    return done
+
+
 def between_deferral_and_pick_up(deed: Deed) -> Deed:
     """Stop the triggerers first, so that the trigger waits to be picked up; the cell must not wait for it."""
 
     def done(cell: Cell) -> float:
-        cell.airflow.wait_for_task(cell.dag_id, cell.run_id, "ask", state="deferred")
-        moment = deed(cell)
+        moment = when_deferred(deed)(cell)
         if deed is dagrun_timeout:
             cell.airflow.wait_for_run(cell.dag_id, cell.run_id, 60)
         time.sleep(2)

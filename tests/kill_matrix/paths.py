@@ -69,9 +69,11 @@ def some(
 WHILE_IT_WAITS = [
     Path("1", "fails on its last try", deeds.fails, in_make_test=(DEFERRABLE,)),
     Path("2", "fails with a retry left", deeds.fails, kind="retry", state="success", tries=2, in_make_test=(OPERATOR,)),
-    Path("3a", "raises AirflowFailException", deeds.give_the_cue, (FUNCTION,), "retry", {"how": "fail"}),
-    Path("3a", "calls sys.exit", deeds.give_the_cue, (FUNCTION,), conf={"how": "exit"}, in_make_test=(FUNCTION,)),
-    Path("3b", "skips itself", deeds.give_the_cue, (FUNCTION,), conf={"how": "skip"}, state="skipped"),
+    # The operators are an author's subclass that makes this of Freddy's refusal to tell the status.
+    Path("3a", "raises AirflowFailException", deeds.fails, kind="own_end_retry", conf={"how": "fail"}),
+    Path("3a", "calls sys.exit", deeds.fails, kind="own_end", conf={"how": "exit"}, in_make_test=(FUNCTION,)),
+    Path("3b", "skips itself", deeds.fails, kind="own_end", conf={"how": "skip"}, state="skipped",
+         in_make_test=(DEFERRABLE,)),
     Path("4", "runs into its execution_timeout", deeds.execution_timeout, kind="timeout", told="killed",
          in_make_test=(DEFERRABLE,)),
     Path("5a", "is marked failed", deeds.mark("failed"), told="killed", in_make_test=(FUNCTION,)),
@@ -105,6 +107,9 @@ WHILE_IT_WAITS = [
     Path("14a", "has its DAG paused", deeds.pause, conf={"duration": 14}, state="success", wanted=True),
     Path("14c", "is cleared on the command line", deeds.clear_on_the_command_line, state="success", tries=2,
          told="killed"),
+    Path("14c", "fails in a backfill", deeds.fails, kind="backfill"),
+    Path("14c", "is in a backfill that is cancelled", deeds.cancel_backfill, kind="backfill", conf={"duration": 14},
+         state="success", wanted=True),
     Path("16", "is in a fail_fast DAG whose other task fails", deeds.give_the_cue, kind="fail_fast",
          conf={"how": "leave it to the other task"}, told="killed",
          state={OPERATOR: "failed", DEFERRABLE: "skipped", FUNCTION: "failed", TODAY: "failed"}),
@@ -128,6 +133,21 @@ WHILE_FREDDY_MISBEHAVES = [
          state="success", tries=2, told="killed"),
     Path("6a", "has its process killed while Freddy answers garbage",
          deeds.while_freddy(deeds.kill_task, "garbage", 2, body="html", work=False), IN_WORKER),
+    Path("4", "runs into its execution_timeout while Freddy answers 429",
+         deeds.while_freddy(deeds.execution_timeout, "status", status=429, retry_after=1), kind="timeout",
+         told="killed"),
+    Path("5a", "is marked failed while Freddy tells no status",
+         deeds.while_freddy(deeds.mark("failed"), "status", None, method="GET", status=500), told="killed"),
+    Path("5b", "is cleared while Freddy drops a connection after the cancel",
+         deeds.while_freddy(deeds.clear, "drop_after"), state="success", tries=2, told="killed"),
+    # Before it tries again it waits for as long as the connection's timeout says: 30 seconds.
+    Path("6a", "has its process killed while Freddy once does not answer",
+         deeds.while_freddy(deeds.kill_task, "hang"), IN_WORKER, within=60),
+    Path("8", "has a run that runs into its dagrun_timeout while Freddy once does not answer",
+         deeds.while_freddy(deeds.dagrun_timeout, "hang"), IN_TRIGGERER, "short_run", state="skipped", within=60),
+    Path("10", "is in a run that misses its deadline while Freddy answers garbage",
+         deeds.while_freddy(deeds.deadline, "garbage", 2, body="html", work=False), kind="deadline",
+         state={OPERATOR: "failed", DEFERRABLE: "failed", FUNCTION: "success"}),
 ]  # fmt: skip
 
 WHILE_TRIGGERERS_DIE = [
@@ -175,5 +195,29 @@ WITHOUT_WATCHDOG = [
     *some(WHILE_IT_WAITS, "6a", styles=IN_WORKER, in_make_test=(FUNCTION,)),
     *some(WHILE_IT_WAITS, "6b", "7a", "7b", styles=IN_WORKER),
 ]
+# The operator brings the callback that Airflow calls for a lost worker.
+COVERED_WITHOUT_WATCHDOG = [
+    *some(WITHOUT_WATCHDOG, "6b"),
+    *some(WITHOUT_WATCHDOG, "7a", styles=(OPERATOR,), in_make_test=(OPERATOR,)),
+    *some(WITHOUT_WATCHDOG, "7b", styles=(OPERATOR,)),
+]
+# Airflow calls nothing of the task, or nothing that stands in the DAG file, and no other try follows.
+UNCOVERED_WITHOUT_WATCHDOG = [
+    *some(WITHOUT_WATCHDOG, "6a"),
+    *some(WITHOUT_WATCHDOG, "7a", "7b", styles=(FUNCTION,)),
+]
+# Then it is the DAG processor that cancels.
+WITHOUT_WATCHDOG_WHILE_FREDDY_MISBEHAVES = [
+    Path("7a", "has its process and supervisor killed while Freddy answers 500, then garbage",
+         deeds.while_freddy(deeds.while_freddy(deeds.kill_both, "garbage", body="html", work=False), "status",
+                            status=500), IN_WORKER, within=40),
+]  # fmt: skip
 
-EVERY_PATH = [*WHILE_IT_WAITS, *BESIDE_SIBLINGS, *WHILE_FREDDY_MISBEHAVES, *WHILE_TRIGGERERS_DIE, *WHILE_SERVERS_DIE]
+EVERY_PATH = [
+    *WHILE_IT_WAITS,
+    *BESIDE_SIBLINGS,
+    *WHILE_FREDDY_MISBEHAVES,
+    *WHILE_TRIGGERERS_DIE,
+    *WHILE_SERVERS_DIE,
+    *WITHOUT_WATCHDOG_WHILE_FREDDY_MISBEHAVES,
+]

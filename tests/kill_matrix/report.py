@@ -19,8 +19,8 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEGIN_CELERY, END_CELERY = "<!-- measured on Celery: begin -->", "<!-- measured on Celery: end -->"
 MARKERS = {"LocalExecutor": (BEGIN, END), "CeleryExecutor": (BEGIN_CELERY, END_CELERY)}
 #: Ways stand in the order of the matrix, whatever was run first.
-_NAMES = dict.fromkeys(path.name for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH])
-ORDER = {name: number for number, name in enumerate(_NAMES)}
+STYLES_OF = {path.name: {*path.styles, paths.TODAY} for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH]}
+ORDER = {name: number for number, name in enumerate(STYLES_OF)}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 STYLES = {
@@ -71,7 +71,10 @@ def table(title: str, results: Results, styles: list[str]) -> str:
     rows = dict.fromkeys((one["row"], one["path"], one["variant"]) for one in results)
     for row, path, variant in sorted(rows, key=lambda one: ORDER.get(str(one[1]), len(ORDER))):
         cells = [
-            cell([one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)])
+            cell(
+                [one for one in results if (one["path"], one["variant"], one["style"]) == (path, variant, style)],
+                possible=style in STYLES_OF.get(str(path), STYLES),
+            )
             for style in styles
         ]
         lines.append(f"| {row} | {path}{_in_words(str(variant))} | " + " | ".join(cells) + " |")
@@ -84,10 +87,10 @@ def _in_words(variant: str) -> str:
     return ", in a DAG that is not guarded" if variant else ""
 
 
-def cell(results: Results) -> str:
-    """Return what happened in all repeats of a cell."""
+def cell(results: Results, *, possible: bool = True) -> str:
+    """Return what happened in all repeats of a cell, or whether the style has this way at all."""
     if not results:
-        return ""
+        return "not measured" if possible else "-"
     parts = []
     for outcome in dict.fromkeys(one["outcome"] for one in results):
         same = [one for one in results if one["outcome"] == outcome]

@@ -27,18 +27,50 @@ def line(path: str, outcome: str, seconds: float | None, *, style: str = "functi
 EVERY_PATH_OF = {"LocalExecutor": paths.EVERY_PATH, "CeleryExecutor": cluster.EVERY_PATH}
 
 
+#: What may be left running, and is said to be: by executor, the way and the style, where the DAG is not guarded.
+LEFT_RUNNING = {
+    "LocalExecutor": {(path.name, style) for path in paths.UNCOVERED_WITHOUT_WATCHDOG for style in path.styles},
+    "CeleryExecutor": {(path.name, style) for path in cluster.UNCOVERED for style in path.styles},
+}
+
+
+def cells_on_the_page(executor: str, path: paths.Path, style: str) -> dict[str, str]:
+    """Return what the page says of a way in a style, by the words after the way's name."""
+    begin, end = report.MARKERS[executor]
+    found: dict[str, str] = {}
+    columns: list[str] = []
+    for text in report.PAGE.read_text().split(begin)[1].split(end)[0].splitlines():
+        parts = [part.strip() for part in text.strip("|").split("|")]
+        if parts[1:2] == ["A task that waits for Freddy ..."]:
+            columns = parts
+        elif parts[0] == path.row and report.STYLES[style] in columns:
+            name, _, words = parts[1].partition(", in a ")
+            if name == path.name:
+                found[words] = parts[columns.index(report.STYLES[style])]
+    return found
+
+
 @pytest.mark.parametrize(
-    ("executor", "path"),
+    ("executor", "path", "style"),
     [
-        pytest.param(executor, path, id=f"{executor}: {path.name}")
+        pytest.param(executor, path, style, id=f"{executor}: {style} {path.name}")
         for executor, ways in EVERY_PATH_OF.items()
         for path in ways
+        for style in path.styles
     ],
 )
-def test_every_way_is_on_the_page(executor: str, path: paths.Path) -> None:
-    begin, end = report.MARKERS[executor]
-    measured = report.PAGE.read_text().split(begin)[1].split(end)[0]
-    assert any(f"| {path.row} | {path.name}{end_of_name}" in measured for end_of_name in (" |", ", in a "))
+def test_every_cell_is_on_the_page_and_keeps_the_promise(executor: str, path: paths.Path, style: str) -> None:
+    told = cells_on_the_page(executor, path, style)
+    assert told
+    for words, text in told.items():
+        if words == "DAG that is not guarded" and (path.name, style) in LEFT_RUNNING[executor]:
+            assert text.startswith("**left running**, ")
+        elif path.wanted:
+            assert text.startswith("kept, as it should be, ")
+        else:
+            assert ": " in text
+        assert text.count("**") == 2 * text.startswith("**left running**, ")
+        assert "; " not in text
 
 
 @pytest.mark.parametrize("executor", EVERY_PATH_OF)

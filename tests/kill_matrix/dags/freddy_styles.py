@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowSkipException, task
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowFailException, AirflowSkipException, task
 
 from airflow_provider_freddy.deadlines import cancel_responses_of_run
 from airflow_provider_freddy.guard import guard
@@ -48,6 +49,29 @@ class WithoutTriggerDeadline(CreateResponseOperator):
         """Defer with Airflow's time limit only."""
         kwargs["trigger"].deadline = None
         super().defer(**{**kwargs, "timeout": timedelta(seconds=4)})
+
+
+class EndsInItsOwnWay(CreateResponseOperator):
+    """Makes of an error what the run's conf says, as an author's subclass may."""
+
+    def execute(self, context: Any) -> Any:
+        """Wait in the worker, or defer."""
+        with own_way_out(context):
+            return super().execute(context)
+
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
+        """Go on after the deferral."""
+        with own_way_out(context):
+            return super().execute_complete(context, event)
+
+
+@contextmanager
+def own_way_out(context: Any) -> Generator[None, None, None]:
+    """End the task as the run's conf says when it would end with an error."""
+    try:
+        yield
+    except AirflowException:
+        WAYS_OUT[context["dag_run"].conf["how"]]()
 
 
 def operator(
@@ -85,8 +109,8 @@ WAYS_OUT: dict[str, Callable[[], Any]] = {
 }
 
 
-def function(*, mapped: bool = False, **arguments: Any) -> Any:
-    """Wait in a plain function."""
+def function(*, mapped: bool = False, cls: object = None, **arguments: Any) -> Any:
+    """Wait in a plain function, which needs no class of its own to end as it likes."""
     asked = task(**arguments)(wait_for_freddy)
     return asked.expand(_number=[0, 1]) if mapped else asked()
 
@@ -98,6 +122,13 @@ def stumble(dag_run: Any = None) -> None:
     raise RuntimeError("no luck")
 
 
+# It is never due again, so that a backfill is all that runs.
+SCHEDULES = {"backfill": "@daily"}
+ONE_DAY_LONG_AGO = {
+    "start_date": datetime(2020, 1, 1, tzinfo=UTC),
+    "end_date": datetime(2020, 1, 1, tzinfo=UTC),
+    "catchup": False,
+}
 ONE_RETRY = {"retries": 1, "retry_delay": timedelta(0)}
 DAG_KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -106,6 +137,9 @@ DAG_KINDS: dict[str, dict[str, Any]] = {
     "short_run": {"dagrun_timeout": timedelta(seconds=10)},
     "mapped": {},
     "deleted": {},
+    "own_end": {},
+    "own_end_retry": {},
+    "backfill": ONE_DAY_LONG_AGO,
 }
 if AIRFLOW_V_3_3_PLUS:
     # The older ones, which do not have all of this, are measured with a few ways only.
@@ -122,6 +156,8 @@ if AIRFLOW_V_3_3_PLUS:
 TASK_KINDS: dict[str, dict[str, Any]] = {
     "retry": ONE_RETRY,
     "timeout": {"execution_timeout": timedelta(seconds=6)},
+    "own_end": {"cls": EndsInItsOwnWay},
+    "own_end_retry": {"cls": EndsInItsOwnWay, **ONE_RETRY},
 }
 STYLES: dict[str, Callable[..., Any]] = {
     "operator": lambda **arguments: operator(poll_interval=0.3, **arguments),
@@ -132,7 +168,7 @@ STYLES: dict[str, Callable[..., Any]] = {
 for style, make in STYLES.items():
     for kind, dag_arguments in DAG_KINDS.items():
         for guarded in (False, True):
-            with DAG(f"{style}_{kind}{'_guarded' * guarded}", schedule=None, **dag_arguments) as dag:
+            with DAG(f"{style}_{kind}{'_guarded' * guarded}", schedule=SCHEDULES.get(kind), **dag_arguments) as dag:
                 make(task_id="ask", mapped=kind == "mapped", **TASK_KINDS.get(kind, {}))
                 if kind == "fail_fast":
                     task(stumble)()
