@@ -39,13 +39,12 @@ def get_provider_info() -> dict[str, Any]:
                     "watchdog": {
                         "description": (
                             "Whether a task that starts model responses has a small process beside it, which cancels "
-                            "them when the task's process is killed: auto, on or off. auto is on for Airflow 3, where "
-                            "nothing else is called after a kill on the last try."
+                            "them when the task's process is killed: on or off. Airflow itself may call nothing then."
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
-                        "example": "on",
-                        "default": "auto",
+                        "example": "off",
+                        "default": "on",
                     },
                     "guard_all_dags": {
                         "description": (

@@ -24,8 +24,6 @@ XCOMS_IN_DAG_PROCESSOR = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
 TRIGGERS_HAVE_KILL_HOOK = AIRFLOW_V_3_3_PLUS
 #: Whether there are retry policies (new in 3.3).
 HAS_RETRY_POLICIES = AIRFLOW_V_3_3_PLUS
-#: What ``[freddy] watchdog = auto`` means: 2.11 calls the failure callback after a kill on the last try, 3.x nothing.
-WATCHDOG_BY_DEFAULT = AIRFLOW_V_3_0_PLUS
 
 T = TypeVar("T")
 
@@ -175,10 +173,13 @@ def watch_end_of_task(at_end: Callable[[], None]) -> None:
 
 def supervisor_pid() -> int | None:
     """
-    Return the process id of the process that supervises this one on behalf of Airflow (Airflow 3), if one does.
+    Return the process id of the process that supervises this one on behalf of Airflow, if one does.
 
     With ``dag.test()`` nobody does, and the parent may be a shell that ends long before.
     """
+    if not AIRFLOW_V_3_0_PLUS:
+        # 2.11 sets it in the process that it forks off for a task, and nobody else does who runs one.
+        return os.getppid() if os.environ.get("_AIRFLOW_PARSING_CONTEXT_TASK_ID") else None
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     comms = getattr(runner, "SUPERVISOR_COMMS", None)
     return os.getppid() if isinstance(getattr(comms, "socket", None), socket.socket) else None

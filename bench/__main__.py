@@ -19,6 +19,7 @@ MEASUREMENTS = (
     "schedule_sim",
     "bulk_cancel",
     "callback_cost",
+    "watchdog_cost",
     "end_to_end",
     "wait_scale",
     "real_triggerer",

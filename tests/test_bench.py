@@ -73,6 +73,12 @@ def test_the_stub_counts_what_comes_in_but_not_who_asks(stub: Stub) -> None:
     assert list(stats["deleted"]) == ["run-counted"]
 
 
+def test_the_watchdog_is_measured_at_work() -> None:
+    found = call("bench.watchdog_cost:sample")
+    assert set(found["memory"]) == {"Python", "Python with requests", "watchdog"}
+    assert found["deleted"] > 0
+
+
 def test_the_stub_ends_when_it_is_left() -> None:
     with Stub() as running:
         process = running._process

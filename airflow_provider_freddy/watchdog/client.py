@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_freddy.version_compat import WATCHDOG_BY_DEFAULT, supervisor_pid
+from airflow_provider_freddy.version_compat import supervisor_pid
 
 log = logging.getLogger(__name__)
 
@@ -107,21 +107,18 @@ def _tell(**message: Any) -> None:
 
 def enabled() -> bool:
     """
-    Tell whether tasks have a watchdog: ``[freddy] watchdog``, which is ``auto``, ``on`` or ``off``.
+    Tell whether tasks have a watchdog: ``[freddy] watchdog``, which is ``on`` (the default) or ``off``.
 
-    ``auto``, the default, is on for Airflow 3, and off for 2.11, which calls the failure callback after a kill.
-    Airflow's words for yes and no are taken as well; any other word is taken for ``auto``, with a warning.
+    Airflow's words for yes and no are taken as well; any other word is taken for ``on``, with a warning.
     """
     from airflow.providers.common.compat.sdk import conf
 
-    setting = str(conf.get("freddy", "watchdog", fallback="auto")).partition("#")[0].strip().lower()
-    if setting in {"on", "true", "t", "1", "yes"}:
-        return True
+    setting = str(conf.get("freddy", "watchdog", fallback="on")).partition("#")[0].strip().lower()
     if setting in {"off", "false", "f", "0", "no"}:
         return False
-    if setting != "auto":
-        log.warning("[freddy] watchdog must be auto, on or off, not %r: taken for auto.", setting)
-    return WATCHDOG_BY_DEFAULT
+    if setting not in {"on", "true", "t", "1", "yes"}:
+        log.warning("[freddy] watchdog must be on or off, not %r: taken for on.", setting)
+    return True
 
 
 def _log_file() -> Path | None:

@@ -82,6 +82,8 @@ def table(title: str, results: Results, styles: list[str]) -> str:
 
 
 def _in_words(variant: str) -> str:
+    if "guard_all_dags" in variant:
+        return ", in an Airflow with `guard_all_dags`"
     if "guarded" in variant:
         return ", in a guarded DAG"
     return ", in a DAG that is not guarded" if variant else ""

@@ -24,6 +24,10 @@ USUAL = {
     "fails with a retry left",
     "runs into its execution_timeout",
     "is marked failed",
+    "has its process killed on its last try",
+    "has its process killed with a retry left",
+    "has its process and supervisor killed",
+    "has its supervisor killed",
 }
 
 

@@ -44,7 +44,7 @@ def cells_on_the_page(executor: str, path: paths.Path, style: str) -> dict[str, 
         if parts[1:2] == ["A task that waits for Freddy ..."]:
             columns = parts
         elif parts[0] == path.row and report.STYLES[style] in columns:
-            name, _, words = parts[1].partition(", in a ")
+            name, _, words = parts[1].partition(", in a")
             if name == path.name:
                 found[words] = parts[columns.index(report.STYLES[style])]
     return found
@@ -63,7 +63,7 @@ def test_every_cell_is_on_the_page_and_keeps_the_promise(executor: str, path: pa
     told = cells_on_the_page(executor, path, style)
     assert told
     for words, text in told.items():
-        if words == "DAG that is not guarded" and (path.name, style) in LEFT_RUNNING[executor]:
+        if words == " DAG that is not guarded" and (path.name, style) in LEFT_RUNNING[executor]:
             assert text.startswith("**left running**, ")
         elif path.wanted:
             assert text.startswith("kept, as it should be, ")
