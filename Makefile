@@ -57,11 +57,11 @@ kill-matrix-celery:
 		$(VENV)-celery/bin/python -m pytest tests/kill_matrix/test_on_celery.py; \
 		status=$$?; $(VENV)-celery/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 
-# The usual ways only, on the oldest versions of Airflow and on this one: some minutes each.
+# The usual ways and the kills, on every version of Airflow: some minutes each.
 kill-matrix-versions: RESULTS = kill-matrix-versions.jsonl
 kill-matrix-versions:
 	rm -f $(RESULTS)
-	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) $(PYTHON) tests/matrix.py 2.11 3.0 $(AIRFLOW) \
+	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) $(PYTHON) tests/matrix.py 2.11 3.0 3.1 3.2 $(AIRFLOW) \
 		--tests tests/kill_matrix/test_on_every_version.py; \
 		status=$$?; $(PYTHON) -m tests.kill_matrix.report_versions $(RESULTS) && exit $$status
 

@@ -185,6 +185,15 @@ def supervisor_pid() -> int | None:
     return os.getppid() if isinstance(getattr(comms, "socket", None), socket.socket) else None
 
 
+def tells_end_of_task() -> bool:
+    """
+    Tell whether Airflow will call listeners at the end of this process (see :func:`watch_end_of_task`).
+
+    2.11 does not with ``dag.test()`` and ``airflow tasks test``, where nobody supervises the process either.
+    """
+    return AIRFLOW_V_3_0_PLUS or supervisor_pid() is not None
+
+
 def in_dag_test() -> bool:
     """
     Tell whether this process answers its own questions to Airflow, as ``dag.test()`` of Airflow 3 does it.

@@ -138,6 +138,8 @@ class AirflowApi:
     def backfill(self, dag_id: str, day: datetime, conf: Mapping[str, Any] | None = None) -> str:
         """Let a backfill run the DAG for one day (Airflow 3) and return the id of the run."""
         self.unpause(dag_id)
+        # A DAG can have one at a time, and it takes Airflow half a minute to see that one is complete.
+        self.cancel_backfills(dag_id)
         body = {
             "dag_id": dag_id,
             "from_date": day.isoformat(),
@@ -154,9 +156,10 @@ class AirflowApi:
         return run_id
 
     def cancel_backfills(self, dag_id: str) -> None:
-        """Let the DAG's backfills start no more runs."""
-        for backfill in self._list("backfills", "backfills", dag_id=dag_id, active=True):
-            self._request("PUT", f"backfills/{backfill['id']}/cancel")
+        """Let the DAG's backfills start no more runs; what runs goes on."""
+        for backfill in self._list("backfills", "backfills", dag_id=dag_id):
+            if backfill["completed_at"] is None:
+                self._request("PUT", f"backfills/{backfill['id']}/cancel")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of the run."""

@@ -11,10 +11,6 @@ from airflow import __version__
 
 AIRFLOW = tuple(int(part) for part in __version__.split(".")[:2])
 
-#: Seconds until the responses of a lost worker are cancelled. Airflow 2 has no watchdog by default: it calls the
-#: failure callback itself, when it has missed the worker's heartbeats.
-LOST_WORKER_SECONDS = 10 if AIRFLOW >= (3, 0) else 40
-
 
 def needs_airflow(version: str, because: str) -> pytest.MarkDecorator:
     """Run a test on this version and later ones only."""

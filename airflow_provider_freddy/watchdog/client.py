@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_freddy.version_compat import supervisor_pid
+from airflow_provider_freddy.version_compat import supervisor_pid, tells_end_of_task
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,9 @@ def start() -> None:
     """
     global _watchdog
     if (_watchdog is not None and _watchdog.owner == os.getpid()) or not enabled():
+        return
+    if not tells_end_of_task():
+        # It would cancel what a task that ended well has handed on.
         return
     try:
         _watchdog = Watchdog()

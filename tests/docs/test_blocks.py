@@ -106,5 +106,5 @@ def check_option(section: str, option: str, value: str) -> None:
         assert option in conf.configuration_description[section]["options"], f"[{section}] {option}"
         return
     described = get_provider_info()["config"]["freddy"]["options"][option]
-    allowed = {"boolean": {"True", "False"}, "string": {"auto", "on", "off"}}
+    allowed = {"boolean": {"True", "False"}, "string": {"on", "off"}}
     assert value in allowed[described["type"]]

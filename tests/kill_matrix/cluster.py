@@ -62,7 +62,7 @@ def no_worker_takes_it(cell: Cell) -> float:
     moment = time.time()
     deeds.start_triggerers(cell)
     try:
-        cell.wait_for(lambda: cell.response().ended_at is not None, 120)
+        cell.wait_for(lambda: cell.response().ended_at is not None, 140)
     finally:
         for _ in range(NUMBER_OF_WORKERS):
             cell.airflow.start_process("worker", wait=False)
@@ -101,7 +101,7 @@ WHILE_WORKERS_DIE = [
 
 WHILE_NO_TRIGGERER_RUNS = [
     Path("13c", "is stuck in the queue after its trigger broke", deeds.when_deferred(no_worker_takes_it), IN_TRIGGERER,
-         "broken_trigger", prepared=True, within=120),
+         "broken_trigger", prepared=True, within=140),
 ]  # fmt: skip
 
 # Last, because the response of the second one runs on.

@@ -25,9 +25,9 @@ _ORDER = [name for _, name in _PLACES]
 
 ALARM = "MAY STILL RUN"
 
-_COMPLAINT = re.compile(
-    r'File "[^"]*/airflow_provider_freddy/|Unclosed c|never retrieved|was never awaited|Unable to decode message'
-)
+#: A frame of a traceback, as text or as a value in a line.
+_FRAME = re.compile(r"""(File "|['"]filename['"]: ?['"])[^"']*/airflow_provider_freddy/""")
+_LEFTOVER = re.compile(r"Unclosed c|never retrieved|was never awaited|Unable to decode message")
 
 _TIME_IS_OVER = "The time for response"
 
@@ -40,8 +40,15 @@ def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, h
     :param freddy: the fake.
     :param response_id: the response.
     :param how_it_ended: what the task was told, which its process does not log: ``killed`` if a kill hook was called.
+    :return: nothing if nobody has told.
     """
-    told = f"{response_id} cancelled at"
+    for told in (f"{response_id} cancelled at", f"{response_id} had already ended ("):
+        if by := _first_to_tell(airflow, freddy, response_id, how_it_ended, told):
+            return by
+    return ""
+
+
+def _first_to_tell(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str, told: str) -> str:
     found: dict[str, list[str]] = {}
     files: dict[str, Path] = {}
     for file in airflow.logs_containing(told):
@@ -52,8 +59,7 @@ def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, h
     for place in _ORDER:
         if place in found:
             return _mechanism(place, found[place], files[place], _try_of(freddy, response_id), how_it_ended)
-    # A task process writes its log through its supervisor, whose end it can outlive for a moment.
-    return "task itself, without its log"
+    return ""
 
 
 def false_alarms(airflow: LocalAirflow, freddy: FakeFreddy, run_id: str) -> list[str]:
@@ -75,9 +81,13 @@ def false_alarms(airflow: LocalAirflow, freddy: FakeFreddy, run_id: str) -> list
 
 def complaints(airflow: LocalAirflow) -> list[str]:
     """Return what Airflow's own processes have written about errors inside the provider, or about its leftovers."""
-    files = [file for name in ("api-server", "dag-processor", "triggerer") for file in airflow.outputs_of(name)]
+    files = [file for name in ("api-server", "dag-processor") for file in airflow.outputs_of(name)]
     files += airflow.logs_folder.glob("dag_processor/**/*.log")
-    return [line for file in files for line in file.read_text(errors="replace").splitlines() if _COMPLAINT.search(line)]
+    # That one is broken on purpose.
+    files += [file for file in airflow.logs_folder.rglob("*.log.trigger*") if "broken_trigger" not in str(file)]
+    errors = [line for file in files for line in _raw_lines(file) if _FRAME.search(line)]
+    everywhere = [line for file in [*files, *airflow.outputs_of("triggerer")] for line in _raw_lines(file)]
+    return errors + [line for line in everywhere if _LEFTOVER.search(line)]
 
 
 def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it_ended: str) -> str:
@@ -112,6 +122,10 @@ def _by(text: str, words: list[tuple[str, str]], otherwise: str) -> str:
 
 def _try_of(freddy: FakeFreddy, response_id: str) -> int:
     return int(freddy.response(response_id).metadata["airflow_try_number"])
+
+
+def _raw_lines(file: Path) -> list[str]:
+    return file.read_text(errors="replace").splitlines()
 
 
 def _lines(file: Path) -> list[str]:

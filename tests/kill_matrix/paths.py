@@ -35,6 +35,7 @@ class Path:
     :param tries: in which try.
     :param wanted: whether somebody still waits for the response, so that nothing may cancel it.
     :param prepared: whether the deed finds the task by itself, so that nobody waits for it to wait.
+    :param may_alarm: whether a hook has to give up and says so, before another one cancels.
     :param told: ``killed`` if Airflow calls a kill hook.
     :param in_make_test: the styles that every test run measures.
     """
@@ -50,6 +51,7 @@ class Path:
     tries: int = 1
     wanted: bool = False
     prepared: bool = False
+    may_alarm: bool = False
     told: str = ""
     in_make_test: tuple[str, ...] = ()
 
@@ -136,8 +138,12 @@ WHILE_FREDDY_MISBEHAVES = [
     Path("4", "runs into its execution_timeout while Freddy answers 429",
          deeds.while_freddy(deeds.execution_timeout, "status", status=429, retry_after=1), kind="timeout",
          told="killed"),
-    Path("5a", "is marked failed while Freddy tells no status",
-         deeds.while_freddy(deeds.mark("failed"), "status", None, method="GET", status=500), told="killed"),
+    Path("5a", "is marked failed while Freddy answers garbage, and no status",
+         deeds.while_freddy(deeds.while_freddy(deeds.mark("failed"), "garbage", body="html", work=False),
+                            "status", 2, method="GET", status=500), told="killed"),
+    # It is longer than a kill hook has time for.
+    Path("5b", "is cleared while Freddy once does not answer", deeds.while_freddy(deeds.clear, "hang"), within=60,
+         state="success", tries=2, told="killed", may_alarm=True),
     Path("5b", "is cleared while Freddy drops a connection after the cancel",
          deeds.while_freddy(deeds.clear, "drop_after"), state="success", tries=2, told="killed"),
     # Before it tries again it waits for as long as the connection's timeout says: 30 seconds.
@@ -195,9 +201,15 @@ WITHOUT_WATCHDOG = [
     *some(WHILE_IT_WAITS, "6a", styles=IN_WORKER, in_make_test=(FUNCTION,)),
     *some(WHILE_IT_WAITS, "6b", "7a", "7b", styles=IN_WORKER),
 ]
+# A response whose task was killed is not taken over.
+KILLED_BEFORE_IT_RESUMES = [
+    Path("6b", "has its process killed with a retry left that would resume", deeds.kill_task, (OPERATOR,), "resume",
+         state="success", tries=2),
+]  # fmt: skip
 # The operator brings the callback that Airflow calls for a lost worker.
 COVERED_WITHOUT_WATCHDOG = [
     *some(WITHOUT_WATCHDOG, "6b"),
+    *KILLED_BEFORE_IT_RESUMES,
     *some(WITHOUT_WATCHDOG, "7a", styles=(OPERATOR,), in_make_test=(OPERATOR,)),
     *some(WITHOUT_WATCHDOG, "7b", styles=(OPERATOR,)),
 ]
@@ -219,5 +231,6 @@ EVERY_PATH = [
     *WHILE_FREDDY_MISBEHAVES,
     *WHILE_TRIGGERERS_DIE,
     *WHILE_SERVERS_DIE,
+    *KILLED_BEFORE_IT_RESUMES,
     *WITHOUT_WATCHDOG_WHILE_FREDDY_MISBEHAVES,
 ]

@@ -19,7 +19,11 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEGIN_CELERY, END_CELERY = "<!-- measured on Celery: begin -->", "<!-- measured on Celery: end -->"
 MARKERS = {"LocalExecutor": (BEGIN, END), "CeleryExecutor": (BEGIN_CELERY, END_CELERY)}
 #: Ways stand in the order of the matrix, whatever was run first.
-STYLES_OF = {path.name: {*path.styles, paths.TODAY} for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH]}
+# What is written today waits in the worker.
+STYLES_OF = {
+    path.name: {*path.styles, *([paths.TODAY] if paths.OPERATOR in path.styles else [])}
+    for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH]
+}
 ORDER = {name: number for number, name in enumerate(STYLES_OF)}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 

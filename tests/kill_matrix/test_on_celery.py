@@ -27,8 +27,8 @@ def executor() -> Iterator[dict[str, str]]:
             "CELERY__SYNC_PARALLELISM": "1",
             # What a worker has not finished is given to the other one after 30 seconds, not after a day.
             "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "30",
-            # A task that no worker takes is failed after 40 seconds, not after three times ten minutes.
-            "SCHEDULER__TASK_QUEUED_TIMEOUT": "40",
+            # A task that no worker takes is failed after a minute, not after three times ten minutes.
+            "SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
             "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "0",
         }

@@ -15,7 +15,7 @@ from demo.local_airflow import LocalAirflow
 from tests.airflow_versions import AIRFLOW
 
 from .conftest import DAGS, cells, nothing_hangs
-from .paths import WHILE_IT_WAITS, Path
+from .paths import FUNCTION, OPERATOR, WHILE_IT_WAITS, Path
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
@@ -33,8 +33,20 @@ USUAL = {
 
 def usual_ways() -> list[Path]:
     """Return them in every style; where all the others are measured too, only if results are asked for."""
-    found = [path for path in WHILE_IT_WAITS if path.name in USUAL]
+    names = USUAL | {"is in a run that misses its deadline"} if AIRFLOW >= (3, 1) else USUAL
+    found = [as_it_is_here(path) for path in WHILE_IT_WAITS if path.name in names]
     return [replace(path, in_make_test=path.styles if AIRFLOW < (3, 3) else ()) for path in found]
+
+
+def as_it_is_here(path: Path) -> Path:
+    """Return a way with the end that Airflow itself gives the task in this version."""
+    if path.row == "6b" and AIRFLOW == (3, 0):
+        # A killed process fails its task at once, retries or not.
+        return replace(path, state="failed", tries=1)
+    if path.row == "7b" and AIRFLOW < (3, 0):
+        # Without its supervisor a task can still write its state: the function sees the end of its response, and ends.
+        return replace(path, state={OPERATOR: "failed", FUNCTION: "success"})
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -57,10 +57,7 @@ def test_a_tracked_response_ends_with_a_task_that_fails(start: Callable) -> None
     assert [response.status for response in run.responses()] == ["cancelled"]
 
 
-KILLED = pytest.param("kill", marks=needs_airflow("3.0", "before, the watchdog is off by default"))
-
-
-@pytest.mark.parametrize("deed", [KILLED, "mark"])
+@pytest.mark.parametrize("deed", ["kill", "mark"])
 def test_a_tracked_response_ends_with_a_task_that_is_killed_or_marked(start: Callable, deed: str) -> None:
     run = start("tracked")
     response = run.wait_for_response()

@@ -46,12 +46,3 @@ def test_a_clear_cancels_and_starts_anew(start: Callable, style: str) -> None:
     run.wait_until_cancelled(first.id, timeout=40)
     assert run.wait_for_end() == "success"
     assert [one.status for one in run.responses(2)] == ["completed"]
-
-
-def test_a_kill_cancels_and_the_retry_starts_anew(start: Callable) -> None:
-    run = start("operator_resumes")
-    first = run.wait_for_response()
-    run.airflow.kill_pid(run.airflow.task_processes(run.dag_id, run.run_id, "ask").task_pid)
-    run.wait_until_cancelled(first.id, timeout=40)
-    assert run.wait_for_end() == "success"
-    assert [one.status for one in run.responses(2)] == ["completed"]

@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.watchdog import client
+from tests.airflow_versions import AIRFLOW
 
 PREPARE = """
 import os, sys, time
@@ -62,6 +63,8 @@ def parent(fake_freddy_connection: FakeFreddy, tmp_path: Path) -> Iterator[Calla
     environ = {
         **os.environ,
         "AIRFLOW__FREDDY__WATCHDOG": "on",
+        # By this 2.11 shows that somebody supervises the process.
+        "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "ask",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
     }
     started: list[Parent] = []
@@ -203,6 +206,11 @@ def test_it_is_small(parent: Callable[..., Parent], fake_freddy_connection: Fake
     process = parent("time.sleep(1); " + STAY, create())
     # An interpreter and next to nothing else; Airflow or an HTTP library would be several times that.
     assert psutil.Process(process.watchdog_pid).memory_info().rss < 25 * 2**20
+
+
+def test_it_is_not_started_where_nobody_tells_it_of_a_good_end(parent: Callable[..., Parent]) -> None:
+    watchdog_pid = parent(STAY, [], _AIRFLOW_PARSING_CONTEXT_TASK_ID="").watchdog_pid
+    assert bool(watchdog_pid) is (AIRFLOW >= (3, 0))
 
 
 def test_it_can_be_turned_off(parent: Callable[..., Parent]) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_freddy.deadlines import cancel_responses_of_run
 from airflow_provider_freddy.guard import guard
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.operators.freddy import CreateResponseOperator
-from airflow_provider_freddy.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_freddy.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 
 DURATION = "{{ dag_run.conf.get('duration', 300) if ti.try_number == 1 else 2 }}"
 
@@ -109,8 +109,8 @@ WAYS_OUT: dict[str, Callable[[], Any]] = {
 }
 
 
-def function(*, mapped: bool = False, cls: object = None, **arguments: Any) -> Any:
-    """Wait in a plain function, which needs no class of its own to end as it likes."""
+def function(*, mapped: bool = False, cls: object = None, on_retry: object = None, **arguments: Any) -> Any:
+    """Wait in a plain function, which needs no class of its own to end as it likes, and takes nothing over."""
     asked = task(**arguments)(wait_for_freddy)
     return asked.expand(_number=[0, 1]) if mapped else asked()
 
@@ -139,13 +139,18 @@ DAG_KINDS: dict[str, dict[str, Any]] = {
     "deleted": {},
     "own_end": {},
     "own_end_retry": {},
+    "resume": {},
     "backfill": ONE_DAY_LONG_AGO,
 }
-if AIRFLOW_V_3_3_PLUS:
-    # The older ones, which do not have all of this, are measured with a few ways only.
-    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
-
+if AIRFLOW_V_3_0_PLUS:
     DAG_KINDS["fail_fast"] = {"fail_fast": True}
+if AIRFLOW_V_3_1_PLUS:
+    try:
+        from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+    except ImportError:
+        # 3.1 has them elsewhere.
+        from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
+
     DAG_KINDS["deadline"] = {
         "deadline": DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
@@ -156,6 +161,7 @@ if AIRFLOW_V_3_3_PLUS:
 TASK_KINDS: dict[str, dict[str, Any]] = {
     "retry": ONE_RETRY,
     "timeout": {"execution_timeout": timedelta(seconds=6)},
+    "resume": {"on_retry": "resume", **ONE_RETRY},
     "own_end": {"cls": EndsInItsOwnWay},
     "own_end_retry": {"cls": EndsInItsOwnWay, **ONE_RETRY},
 }
