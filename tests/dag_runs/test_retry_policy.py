@@ -54,12 +54,13 @@ def test_what_will_not_pass_fails_at_once(run_dag: Callable, fake_freddy_connect
         ({"status": 429, "retry_after": 2}, (2.0, "Freddy asks to wait for 2 s")),
         ({"status": 429}, (None, "Freddy asks to slow down")),
         ({"status": 503}, (None, "Freddy cannot be reached")),
+        ({"kind": "garbage"}, (None, "What answered is not Freddy, or not well")),
     ],
 )
 def test_what_can_pass_is_tried_again(
     run_dag: Callable, fake_freddy_connection: FakeFreddy, fault: Any, decision: tuple[float | None, str]
 ) -> None:
-    fake_freddy_connection.fault("status", method="GET", times=None, **fault)
+    fake_freddy_connection.fault(**{"kind": "status", "method": "GET", "times": None, **fault})
     run = run_dag("function_with_policy")
     assert run.tasks == {"ask": "failed"}
     assert delays_and_reasons("function_with_policy", run) == [decision]

@@ -18,6 +18,8 @@ PAGES = [
 #: What a test runs, by the name after the backticks. `text` is output and pictures, and is only looked at.
 RUN = {"python", "shell", "json", "ini"}
 SHOWN = {"text"}
+#: Sphinx's own, which hold no code.
+DIRECTIVES = {"{toctree}", "{eval-rst}", "{include}"}
 
 _BLOCK = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", flags=re.DOTALL | re.MULTILINE)
 
@@ -61,7 +63,7 @@ def read_blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
     for found in _BLOCK.finditer(text):
         indent, kind, body = found.groups()
-        if not kind.startswith("{"):
+        if kind not in DIRECTIVES:
             yield Block(page, text[: found.start()].count("\n") + 1, kind, textwrap.dedent(body) if indent else body)
 
 

@@ -49,6 +49,7 @@ RUNS = {
     "see_it_stop": Run("success", LONG, 1),
     "deferred": ENDS_WELL,
     "own_operator": ENDS_WELL,
+    "own_cancel": Run("success", LONG, 1),
     "plain_function": ENDS_WELL,
     "cancel_a_file": Run("success", LONG, 2),
     "with_the_vendors_sdk": FAILS,

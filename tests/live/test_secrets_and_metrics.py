@@ -78,6 +78,8 @@ def dumps(airflow: LocalAirflow, freddy: FakeFreddy) -> list[str]:
     # Until its trigger has begun, nobody in the triggerer knows of it.
     freddy.wait_for(lambda: any(one.method == "GET" and response_id in one.path for one in freddy.requests), 60)
     found = [dump(airflow.home)]
+    # The search means something: the trigger's arguments stand there in the clear.
+    assert response_id in next(one for one in entries(found[0]) if one.startswith('"trigger"'))
     airflow.mark("deferred", deferred.run_id, "ask", "failed")
     deferred.wait_until_cancelled(response_id, 60)
     killed = start("tracked")
@@ -100,6 +102,11 @@ def dump(home: Path) -> str:
         return "\n".join(database.iterdump())
 
 
+def entries(text: str) -> list[str]:
+    """Return the rows of a dump, which can have line breaks in them; each begins with its table."""
+    return text.split("\nINSERT INTO ")[1:]
+
+
 def lines_with(text: str, table: str) -> int:
     return text.count(f'INSERT INTO "{table}"')
 
@@ -117,9 +124,7 @@ def test_the_database_has_the_key_in_the_connection_alone(dumps: list[str], fred
     ):
         assert lines_with(after, table), table
     for text in dumps:
-        # An entry can have line breaks in it.
-        entries = [one for one in text.split("\nINSERT INTO ") if freddy.api_key in one]
-        assert [one.split()[0] for one in entries] == ['"connection"']
+        assert [one.split()[0] for one in entries(text) if freddy.api_key in one] == ['"connection"']
 
 
 def test_no_file_of_airflow_has_the_key(airflow: LocalAirflow, freddy: FakeFreddy, dumps: list[str]) -> None:
@@ -131,7 +136,10 @@ def test_no_file_of_airflow_has_the_key(airflow: LocalAirflow, freddy: FakeFredd
 
 def test_the_journal_of_the_fake_does_not_have_it(freddy: FakeFreddy, dumps: list[str]) -> None:
     assert freddy.requests
-    assert freddy.api_key not in repr(freddy.requests) + repr(freddy.responses)
+    words = repr(freddy.requests) + repr(freddy.responses)
+    assert freddy.api_key not in words
+    # Nor was it sent where it does not belong: the fake blots it out there.
+    assert "***" not in words
 
 
 def test_the_metrics_tell_what_has_happened(freddy: FakeFreddy, statsd: StatsD, dumps: list[str]) -> None:

@@ -53,8 +53,10 @@ def test_connection_and_organization_are_those_it_was_given(
     (response_id,) = started_elsewhere()
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", fake_freddy_connection.connection_json())
     monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
-    notifier = CancelResponseNotifier(response_id=response_id, freddy_conn_id="other", organization_id="org_given")
-    notifier({"dag": DAG("d", schedule=None)})
+    notifier = CancelResponseNotifier(
+        response_id=response_id, freddy_conn_id="{{ conn_id }}", organization_id="{{ organization }}"
+    )
+    notifier({"dag": DAG("d", schedule=None), "conn_id": "other", "organization": "org_given"})
     assert fake_freddy_connection.requests[-1].query["organizationId"] == "org_given"
 
 

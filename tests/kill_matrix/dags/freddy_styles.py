@@ -59,10 +59,10 @@ class EndsInItsOwnWay(CreateResponseOperator):
         with own_way_out(context):
             return super().execute(context)
 
-    def execute_complete(self, context: Any, event: Any = None) -> Any:
+    def execute_complete(self, context: Any, event: Any = None, **kwargs: Any) -> Any:
         """Go on after the deferral."""
         with own_way_out(context):
-            return super().execute_complete(context, event)
+            return super().execute_complete(context, event, **kwargs)
 
 
 @contextmanager
