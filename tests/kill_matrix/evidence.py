@@ -30,6 +30,8 @@ _FRAME = re.compile(r"""(File "|['"]filename['"]: ?['"])[^"']*/airflow_provider_
 _LEFTOVER = re.compile(r"Unclosed c|never retrieved|was never awaited|Unable to decode message")
 
 _TIME_IS_OVER = "The time for response"
+#: Before 3.3 a trigger has no kill hook: its wait is cancelled.
+_TRIGGER_TOLD = "trigger's on_kill" if AIRFLOW >= (3, 3) else "trigger, cancelled"
 
 
 def who_cancelled(airflow: LocalAirflow, freddy: FakeFreddy, response_id: str, how_it_ended: str) -> str:
@@ -96,11 +98,13 @@ def _mechanism(place: str, lines: list[str], file: Path, try_number: int, how_it
         return "deadline callback"
     if place == "trigger":
         if "The task ends before" in "\n".join(_lines(file)):
-            # Before 3.3 a trigger has no kill hook: its wait is cancelled.
-            return "trigger's on_kill" if AIRFLOW >= (3, 3) else "trigger, cancelled"
+            return _TRIGGER_TOLD
         # Why it has ended its wait stands in its event, and in the error of the resumed task.
         whole = [log.read_text(errors="replace") for log in file.parent.glob(f"attempt={try_number}.log*")]
         return _by("\n".join(whole), [(_TIME_IS_OVER, "trigger's deadline")], "trigger, giving up")
+    if place == "triggerer":
+        # The log of its task was closed before.
+        return _TRIGGER_TOLD
     if place == "DAG processor":
         return _by(text, [("Freddy callback for run ", "DAG callback")], "task callback in the DAG processor")
     if place != "task":
