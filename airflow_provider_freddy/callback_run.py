@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -75,16 +76,21 @@ def _share_of_batch(seconds: float) -> float:
 
 
 def _cancel(callback: CancelResponseCallback, context: Mapping[str, Any]) -> None:
-    budget = Budget(callback.budget if in_task_process(context) else _share_of_batch(callback.budget))
+    in_dag_processor = not in_task_process(context)
+    budget = Budget(_share_of_batch(callback.budget) if in_dag_processor else callback.budget)
     endings: list[str] = []
     if _known_here(callback, context):
         found: Any = _targets(callback, context, endings)
     else:
-        # Airflow's answers can take long too: the API server may be what is down.
+        # Airflow's answers can take long too: the API server may be what is down. A DAG processor that answers for the
+        # first time takes seconds on a busy machine, which are not to be missing for the cancel.
+        patience = _share_of_batch(math.inf) if in_dag_processor else budget.seconds
         job = Job("targets", lambda: _targets(callback, context, endings))
-        found = run_bounded([job], budget.seconds).get("targets")
-    if not isinstance(found, list):
-        raise found or FreddyError(f"Airflow did not say within {budget.seconds:g} s what was started.")
+        found = run_bounded([job], patience).get("targets")
+        if not isinstance(found, list):
+            raise found or FreddyError(f"Airflow did not say within {patience:.3g} s what was started.")
+        if in_dag_processor:
+            budget = Budget(_share_of_batch(callback.budget))
     outcomes = cancel_all(found, max(budget.remaining, 0.1)) if found else {}
     unsettled = sum("MAY RUN AND COST MONEY" in ending for ending in endings)
     for outcome in outcomes.values():
