@@ -69,8 +69,8 @@ kill-matrix-versions:
 # needs a running Airflow, and what knows nothing of its versions.
 WHERE_VERSIONS_DIFFER = dag_runs test_example_dags.py test_imports.py test_what_airflow_sees.py unit/triggers \
 	unit/hooks/test_form.py unit/hooks/test_connection_check.py \
-	$(patsubst %,unit/test_%.py,airflow_api callbacks deadlines deferral earlier_tries guard listener \
-		metrics notifier own_callbacks retry_policy_version rules stored_record tracking watchdog)
+	$(patsubst %,unit/test_%.py,airflow_api callbacks connection deadlines deferral earlier_tries guard listener \
+		metrics notifier own_callbacks retry_policy_version rules signals stored_record tracking watchdog)
 test-versions:
 	$(PYTHON) tests/matrix.py 2.11 3.0 --jobs 2 --tests "$(WHERE_VERSIONS_DIFFER:%=tests/%)"
 

@@ -6,6 +6,7 @@ import configparser
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from airflow_provider_freddy.connection import ConnectionSettings, read_connecti
 from airflow_provider_freddy.get_provider_info import get_provider_info
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import AIRFLOW
-from tests.docs.blocks import BLOCKS, RUN, SHOWN, Block, of_kind
+from tests.docs.blocks import BLOCKS, PAGES, RUN, SHOWN, Block, of_kind
 
 TEST_BLOCKS = [block for block in of_kind("python") if block.is_test]
 # Neither a DAG nor a test: a few lines that are simply run.
@@ -41,6 +42,8 @@ def test_every_block_is_of_a_kind_that_a_test_knows() -> None:
     assert BLOCKS
     unknown = [f"{block}: {block.kind or 'no kind'}" for block in BLOCKS if block.kind not in RUN | SHOWN]
     assert unknown == []
+    # Nor does a page have another kind of fence, which nobody would read.
+    assert [page.name for page in PAGES if re.search(r"^ *(~~~|:::)", page.read_text(), flags=re.MULTILINE)] == []
 
 
 def test_the_tests_pass(tmp_path: Path) -> None:
