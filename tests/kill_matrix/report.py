@@ -112,7 +112,7 @@ def cell(results: Results, *, possible: bool = True) -> str:
 
 
 def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _count(title: str, results: Results) -> str:

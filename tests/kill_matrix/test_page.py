@@ -110,6 +110,6 @@ def test_a_leak_stands_out(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> N
     assert " old " not in text
     assert "as it comes, on SQLite: 4 measurements, 1 with a response left running, 0 with one" in text
     killed = next(one for one in text.splitlines() if "is killed" in one)
-    assert "watchdog: 1.0 s (max 1.5), 2 times; **left running**, once" in killed
+    assert "watchdog: 1.0 s (max 1.5), twice; **left running**, once" in killed
     assert killed.endswith("| **left running**, once |")
     assert "| 6a | goes on | kept, as it should be, once |" in text
