@@ -54,7 +54,7 @@ def test_what_will_not_pass_fails_at_once(run_dag: Callable, fake_freddy_connect
         ({"status": 429, "retry_after": 2}, (2.0, "Freddy asks to wait for 2 s")),
         ({"status": 429}, (None, "Freddy asks to slow down")),
         ({"status": 503}, (None, "Freddy cannot be reached")),
-        ({"kind": "garbage"}, (None, "What answered is not Freddy, or not well")),
+        ({"kind": "garbage", "body": "html"}, (None, "What answered is not Freddy, or not well")),
     ],
 )
 def test_what_can_pass_is_tried_again(
