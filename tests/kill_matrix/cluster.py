@@ -77,7 +77,9 @@ AFTER_KILL_HOOK = {OPERATOR: "failed", FUNCTION: "success"}
 SAME_AS_EVER = [
     replace(path, in_make_test=())
     for path in WHILE_IT_WAITS
-    if path.row in {"4", "6a", "6b", "7a", "7b", "13d"} or path.name in {"is marked failed", "is cleared"}
+    if path.name == "runs into its execution_timeout"
+    or path.row in {"6a", "6b", "7a", "7b", "13d"}
+    or path.name in {"is marked failed", "is cleared"}
 ]
 
 WHILE_WORKERS_DIE = [

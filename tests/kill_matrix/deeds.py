@@ -115,6 +115,16 @@ def pause(cell: Cell) -> float:
     return _now(lambda: cell.airflow.pause(cell.dag_id))
 
 
+def while_paused(deed: Deed) -> Deed:
+    """Do it while the scheduler starts no task of the DAG."""
+
+    def done(cell: Cell) -> float:
+        pause(cell)
+        return deed(cell)
+
+    return done
+
+
 # -- processes ---------------------------------------------------------------------------------------------------
 
 

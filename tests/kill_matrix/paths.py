@@ -78,6 +78,9 @@ WHILE_IT_WAITS = [
          in_make_test=(DEFERRABLE,)),
     Path("4", "runs into its execution_timeout", deeds.execution_timeout, kind="timeout", told="killed",
          in_make_test=(DEFERRABLE,)),
+    # The task learns of it when its DAG goes on.
+    Path("4", "runs into its execution_timeout while its DAG is paused", deeds.while_paused(deeds.execution_timeout),
+         IN_TRIGGERER, "timeout", state=""),
     Path("5a", "is marked failed", deeds.mark("failed"), told="killed", in_make_test=(FUNCTION,)),
     Path("5a", "is marked success", deeds.mark("success"), state="success", told="killed"),
     Path("5a", "is marked skipped", deeds.mark("skipped"), state="skipped", told="killed"),
