@@ -300,9 +300,13 @@ class AirflowApi:
         reraise=True,
     )
     def _request(self, method: str, path: str, **kwargs: Any) -> Any:
-        response = self._http.request(
-            method, f"{self.url}/api/v{self._version}/{path}", timeout=REQUEST_TIMEOUT, **kwargs
-        )
+        url = f"{self.url}/api/v{self._version}/{path}"
+        response = self._http.request(method, url, timeout=REQUEST_TIMEOUT, **kwargs)
+        if response.status_code == requests.codes.unauthorized:
+            # Airflow 3.1 gives everybody a token, but insists on it.
+            token = self._http.get(f"{self.url}/auth/token", timeout=REQUEST_TIMEOUT).json()["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+            response = self._http.request(method, url, timeout=REQUEST_TIMEOUT, **kwargs)
         if not response.ok:
             raise AirflowApiError(response)
         return response.json()

@@ -17,16 +17,18 @@ STARTED = (200, b'{"dag_run_id":"run 1"}')
 
 class Server(ThreadingHTTPServer):
     answers: list[tuple[int, bytes]]
+    tokens: list[str | None]
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.answer(200, b'{"is_paused":false}')
+        self.answer(200, b'{"is_paused":false,"access_token":"for everybody"}')
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.tokens.append(self.headers["Authorization"])
         self.answer(*self.server.answers.pop(0))
 
     def answer(self, status: int, body: bytes) -> None:
@@ -42,6 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as running:
+        running.tokens = []
         thread = Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield running
@@ -52,6 +55,12 @@ def server() -> Iterator[Server]:
 def test_a_request_that_a_busy_database_rolled_back_is_sent_again(server: Server) -> None:
     server.answers = [BUSY, BUSY, STARTED]
     assert AirflowApi(f"http://127.0.0.1:{server.server_port}").trigger("some_dag") == "run 1"
+
+
+def test_a_server_that_insists_on_a_token_is_given_one(server: Server) -> None:
+    server.answers = [(401, b'{"detail":"Not authenticated"}'), STARTED]
+    assert AirflowApi(f"http://127.0.0.1:{server.server_port}").trigger("some_dag") == "run 1"
+    assert server.tokens == [None, "Bearer for everybody"]
 
 
 def test_any_other_error_is_raised_at_once(server: Server) -> None:
