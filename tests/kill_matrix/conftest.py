@@ -217,10 +217,7 @@ def check_cancelled(cell: Cell, path: Path, moment: float, variant: str) -> None
     state = path.ends(cell.style)
     if state:
         cell.wait_for_state(state, path.tries)
-    by = who_cancelled(cell.airflow, cell.freddy, response_id, path.told)
-    if not by and path.row == "7b":
-        # A task process writes its log through its supervisor.
-        by = "task itself, which has lost its log"
+    by = who_says_so(cell, path, response_id)
     note(cell, path, variant, response.status, response.ended_at - moment, by)
     assert response.status == "cancelled"
     assert by
@@ -231,6 +228,17 @@ def check_cancelled(cell: Cell, path: Path, moment: float, variant: str) -> None
         assert len(cell.responses()) == 1
     if path.kind == "mapped":
         assert [response.status for response in cell.siblings()] == ["processing", "processing"]
+
+
+def who_says_so(cell: Cell, path: Path, response_id: str, seconds: float = 5) -> str:
+    """Name who cancelled; the line in the log is written a moment after Freddy's answer."""
+    end = time.monotonic() + seconds
+    while not (by := who_cancelled(cell.airflow, cell.freddy, response_id, path.told)) and time.monotonic() < end:
+        time.sleep(0.3)
+    if not by and path.row == "7b":
+        # A task process writes its log through its supervisor.
+        return "task itself, which has lost its log"
+    return by
 
 
 def check_wanted(cell: Cell, path: Path, moment: float, variant: str) -> None:
@@ -251,7 +259,7 @@ def check_leak(cell: Cell, path: Path, moment: float, variant: str) -> None:
         note(cell, path, variant, "LEFT RUNNING", None, "")
     else:
         ended = cell.freddy.response(response_id).ended_at
-        by = who_cancelled(cell.airflow, cell.freddy, response_id, path.told)
+        by = who_says_so(cell, path, response_id)
         note(cell, path, variant, status, ended - moment, by)
     assert status == "processing"
 
