@@ -52,14 +52,16 @@ print("answers", json.dumps(answers))
 
 # Everything that a component of Airflow asks the providers manager for.
 EVERYTHING = """
-import importlib.util, warnings
+import warnings
 warnings.simplefilter("default")
 from airflow.providers_manager import ProvidersManager
 managers = [ProvidersManager()]
-# Tasks have another one since 3.2.
-if importlib.util.find_spec("airflow.sdk.providers_manager_runtime"):
+try:
+    # Tasks have one of their own since 3.2.
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
     managers.append(ProvidersManagerTaskRuntime())
+except ImportError:
+    pass
 for manager in managers:
     for name in dir(type(manager)):
         if not name.startswith("_") and isinstance(getattr(type(manager), name), property):
