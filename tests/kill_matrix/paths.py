@@ -74,8 +74,7 @@ WHILE_IT_WAITS = [
     # The operators are an author's subclass that makes this of Freddy's refusal to tell the status.
     Path("3a", "raises AirflowFailException", deeds.fails, kind="own_end_retry", conf={"how": "fail"}),
     Path("3a", "calls sys.exit", deeds.fails, kind="own_end", conf={"how": "exit"}, in_make_test=(FUNCTION,)),
-    Path("3b", "skips itself", deeds.fails, kind="own_end", conf={"how": "skip"}, state="skipped",
-         in_make_test=(DEFERRABLE,)),
+    Path("3b", "skips itself", deeds.fails, kind="own_end", conf={"how": "skip"}, state="skipped"),
     Path("4", "runs into its execution_timeout", deeds.execution_timeout, kind="timeout", told="killed",
          in_make_test=(DEFERRABLE,)),
     # The task learns of it when its DAG goes on.

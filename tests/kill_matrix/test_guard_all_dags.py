@@ -8,12 +8,9 @@ import pytest
 
 from .cell import Cell
 from .conftest import cells
-from .paths import FUNCTION, WITHOUT_WATCHDOG, Path, some
+from .paths import WITHOUT_WATCHDOG, Path, some
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
-
-
-KILLED = [*some(WITHOUT_WATCHDOG, "6a", in_make_test=(FUNCTION,)), *some(WITHOUT_WATCHDOG, "7a")]
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +18,6 @@ def settings() -> dict[str, str]:
     return {"AIRFLOW__FREDDY__WATCHDOG": "off", "AIRFLOW__FREDDY__GUARD_ALL_DAGS": "True"}
 
 
-@cells(KILLED, "watchdog off, guard_all_dags")
+@cells(some(WITHOUT_WATCHDOG, "6a", "7a"), "watchdog off, guard_all_dags")
 def test_nothing_is_left_running_after_a_task(measure: Callable, path: Path, style: str, variant: str) -> None:
     measure(path, style, variant, prepare=Cell.wait_for_record)
