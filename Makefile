@@ -43,7 +43,7 @@ RESULTS ?= kill-matrix.jsonl
 kill-matrix: venv
 	rm -f $(RESULTS)
 	KILL_MATRIX_RESULTS=$(abspath $(RESULTS)) REPEAT=$(REPEAT) $(VENV)/bin/python -m pytest tests/kill_matrix \
-		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_on_celery.py \
+		--ignore tests/kill_matrix/test_page.py --ignore tests/kill_matrix/test_versions_page.py --ignore tests/kill_matrix/test_on_celery.py \
 		--ignore tests/kill_matrix/test_on_every_version.py; \
 		status=$$?; $(VENV)/bin/python -m tests.kill_matrix.report $(RESULTS) && exit $$status
 

@@ -163,6 +163,7 @@ def check(hook: FreddyHook) -> tuple[bool, str]:
     """Test the connection; see :meth:`FreddyHook.test_connection`."""
     try:
         organization = hook.settings.organization_id
+        # The one attempt has half of it.
         answer = hook.exchange.ask(check_request(organization), Budget(20), attempts=1)
         return describe_check(answer, hook.settings)
     except Exception as error:

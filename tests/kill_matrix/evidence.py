@@ -134,7 +134,7 @@ def _raw_lines(file: Path) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     lines = []
-    for line in file.read_text(errors="replace").splitlines():
+    for line in _raw_lines(file):
         try:
             lines.append(str(json.loads(line).get("event", line)))
         except (ValueError, AttributeError):

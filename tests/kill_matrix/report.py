@@ -18,12 +18,12 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "guarantees.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 BEGIN_CELERY, END_CELERY = "<!-- measured on Celery: begin -->", "<!-- measured on Celery: end -->"
 MARKERS = {"LocalExecutor": (BEGIN, END), "CeleryExecutor": (BEGIN_CELERY, END_CELERY)}
-#: Ways stand in the order of the matrix, whatever was run first.
-# What is written today waits in the worker.
+#: The styles that have a way. What is written today waits in the worker.
 STYLES_OF = {
     path.name: {*path.styles, *([paths.TODAY] if paths.OPERATOR in path.styles else [])}
     for path in [*paths.EVERY_PATH, *cluster.EVERY_PATH]
 }
+#: Ways stand in the order of the matrix, whatever was run first.
 ORDER = {name: number for number, name in enumerate(STYLES_OF)}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
