@@ -52,7 +52,7 @@ class FreddyResponseLink(BaseOperatorLink):
         return str(XCom.get_value(ti_key=ti_key, key=LINK_KEY) or "")
 
 
-def push_link(context: Mapping[str, Any], hook: Any, response_id: str, organization_id: str | None) -> None:
+def push_link(context: Mapping[str, Any], hook: Any, response_id: str, organization_id: str | None = None) -> None:
     """
     Have the task's page show a link to a response. Never raises: the task's work does not depend on it.
 

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from airflow_provider_freddy.connection import read_connection
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.docs.blocks import ROOT, Block, of_kind, shell_lines
-from tests.docs.test_blocks import check_option, check_settings
+from tests.docs.test_blocks import check_option, check_settings, on_this_airflow
 from tests.docs.test_dags import DAG_BLOCKS
 
 COMMANDS = [(block, line) for block in of_kind("shell") for line in shell_lines(block)]
@@ -120,6 +122,24 @@ def check_curl_delete(arguments: list[str], freddy: FakeFreddy) -> None:
     assert not freddy.left_running
 
 
+def check_dags_test(dag_id: str, freddy: FakeFreddy) -> None:
+    """Run the DAG of the quickstart in an Airflow of its own, and look for the line that the page shows."""
+    (block,) = (block for block in DAG_BLOCKS if block.dag_id == dag_id and block.page.name == "quickstart.md")
+    (shown,) = (text for text in of_kind("text") if text.page == block.page)
+    line = re.sub(r"resp_[0-9a-f]+|20\d\d-\S+(?=:)", "WHAT", shown.text.strip())
+    pattern = re.escape(line).replace("WHAT", r"\S+")
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "dags").mkdir()
+        (Path(folder) / "dags" / f"{dag_id}.py").write_text(on_this_airflow(block.text))
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        environ |= {"AIRFLOW_HOME": folder, "AIRFLOW_CONN_FREDDY_DEFAULT": freddy.connection_json()}
+        for arguments in (["db", "migrate"], ["dags", "test", dag_id]):
+            command = [sys.executable, "-m", "airflow", *arguments]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environ)
+        assert re.search(pattern, result.stdout + result.stderr), result.stdout + result.stderr
+    assert [response.status for response in freddy.responses] == ["cancelled"]
+
+
 def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Airflow's own command line read it, and run what needs no running Airflow."""
     from airflow.cli import cli_parser
@@ -129,7 +149,8 @@ def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypat
     parsed = cli_parser.get_parser().parse_args(arguments)
     group, command, *_ = arguments
     if group == "dags":
-        assert parsed.dag_id in {block.dag_id for block in DAG_BLOCKS}
+        assert command == "test"
+        check_dags_test(parsed.dag_id, freddy)
     elif (group, command) == ("connections", "test"):
         monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
         monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", freddy.connection_json())

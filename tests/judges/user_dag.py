@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AsyncCallback, RetryAction, RetryRule, task
+from airflow.sdk import DAG, RetryAction, RetryRule, task
+from airflow.sdk.definitions.callback import AsyncCallback  # The type stub of airflow.sdk 3.3.2 leaves it out.
 
 from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
 from airflow_provider_freddy.core.cancel import CancelResult

@@ -72,17 +72,31 @@ def test_a_tracked_response_ends_with_a_task_that_is_killed_or_marked(start: Cal
     assert run.left_running() == []
 
 
-@needs_airflow("3.2", "before, a deadline cannot call a notifier")
+@needs_airflow("3.2", "before, a deadline cannot call a notifier, and is imported from elsewhere")
 def test_a_missed_deadline_cancels_in_the_triggerer(start: Callable, freddy) -> None:
+    """Both DAGs of the pages, the first of which starts its response itself."""
+    with_callback = start("within_the_hour")
     reply = requests.post(
         f"{freddy.url}/v1/model/response",
         headers={"X-API-Key": freddy.api_key},
         json={"organization_id": "org_fake", "inputs": [{"role": "user", "content": "hello"}], "background": True},
         timeout=30,
     )
-    response_id = reply.json()["id"]
-    run = start("late", response_id=response_id)
-    run.wait_until_cancelled(response_id, timeout=60)
+    with_notifier = start("notified_when_late", response_id=reply.json()["id"])
+    freddy.wait_for(lambda: own_response(freddy, with_callback.run_id), 60)
+    for run, response_id in (
+        (with_callback, own_response(freddy, with_callback.run_id)),
+        (with_notifier, reply.json()["id"]),
+    ):
+        run.wait_until_cancelled(response_id, timeout=60)
+        # A task that waits for a response that is cancelled fails.
+        assert run.wait_for_end() == "failed"
+
+
+def own_response(freddy, run_id: str) -> str | None:
+    """Return the response that a task of the run has started, by what the provider tells Freddy of it."""
+    found = (response.id for response in freddy.responses if response.metadata.get("airflow_run_id") == run_id)
+    return next(found, None)
 
 
 def test_the_key_is_in_no_log(airflow, freddy) -> None:

@@ -1,28 +1,19 @@
-"""A run that misses its deadline while its response, which somebody else has started, runs on."""
+"""The DAGs of the pages that have a deadline, with some seconds where they have an hour: their responses run on."""
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
+import re
+from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG, task
-
-from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
 from airflow_provider_freddy.version_compat import AIRFLOW_V_3_2_PLUS
 
+PAGES = Path(__file__).parents[3] / "docs" / "how-to"
+# Long enough for the task to have started its response before.
+SECONDS = "timedelta(seconds=20)"
+
 if AIRFLOW_V_3_2_PLUS:
-    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
-
-    late = DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(seconds=1),
-        callback=AsyncCallback(CancelResponseNotifier, {"response_id": "{{ dag_run.conf['response_id'] }}"}),
-    )
-
-    with DAG("late", schedule=None, deadline=late):
-
-        @task
-        def dawdle() -> None:
-            time.sleep(10)
-
-        dawdle()
+    for page in ("deadlines.md", "notifier.md"):
+        for block in re.findall(r"^```python\n(.*?)^```$", (PAGES / page).read_text(), flags=re.DOTALL | re.MULTILINE):
+            if "DeadlineAlert" in block:
+                assert "timedelta(hours=1)" in block
+                exec(compile(block.replace("timedelta(hours=1)", SECONDS), page, "exec"))
