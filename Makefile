@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(AIRFLOW).txt uv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode \
-		-c constraints/airflow-$(AIRFLOW).txt --group $(GROUP) -e '.[testing]'
+		-c constraints/airflow-$(AIRFLOW).txt -r constraints/airflow-$(AIRFLOW).in --group $(GROUP) -e '.[testing]'
 	@touch $@
 
 demo: venv
