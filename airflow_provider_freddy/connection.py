@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,6 +109,10 @@ def read_connection(connection: Any) -> ConnectionSettings:
 
 def _extra(connection: Any) -> dict[str, Any]:
     """Return the extra, without the ``extra__freddy__`` that old forms put before the names of custom fields."""
+    if isinstance(connection.extra, dict):
+        # Airflow 3.2 leaves that in a connection which it makes of a URI, and cannot read it then (3.2.2).
+        connection = copy(connection)
+        connection.extra = json.dumps(connection.extra)
     with suppress(json.JSONDecodeError):
         extra = _unprefixed(json.loads(connection.extra or "{}"))
         if extra.keys() <= _WITHOUT_SECRETS:

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_freddy import __version__
 from airflow_provider_freddy.get_provider_info import get_provider_info
 from airflow_provider_freddy.testing import FakeFreddy
-from tests.airflow_versions import AIRFLOW, dag_bag, dag_from_dict, dag_to_dict, needs_airflow, validate_dag_dict
+from tests.airflow_versions import dag_bag, dag_from_dict, dag_to_dict, needs_airflow, validate_dag_dict
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_dags").glob("*.py"))

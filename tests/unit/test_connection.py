@@ -15,6 +15,7 @@ from airflow_provider_freddy.core.endpoint import DEFAULT_BASE_URL
 from airflow_provider_freddy.exceptions import FreddyCredentialsError, FreddyError, FreddyInvalidRequestError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import AIRFLOW
 
 # The SDK's class of Airflow 3.0 reads no URI.
 CLASSES = [
@@ -22,6 +23,8 @@ CLASSES = [
     for found in dict.fromkeys([SdkConnection, ModelConnection])
     if "uri" in inspect.signature(found.__init__).parameters
 ]
+# That of Airflow 3.2, made of a URI, has no extra in the URI that it writes itself.
+FORGETS_EXTRA = [SdkConnection] if AIRFLOW == (3, 2) else []
 each_class = pytest.mark.parametrize("connection_class", CLASSES, ids=lambda found: found.__module__)
 HARD_KEYS = ["ak_/?#&%=+@:", "%2F%40", "a://b", "::@@//", "'\"<>{}|\\^`", "~!$()*,;[]", "-", "+/=="]
 KEY = "ak_" + "secret" * 6
@@ -49,13 +52,18 @@ def forms(freddy, connection_class):
     second = connection_class(conn_id="c", uri=first.get_uri())
     fields = json.loads(freddy.connection_json())
     built = connection_class(conn_id="c", **{**fields, "extra": json.dumps({**fields["extra"], "timeout": [2, 5]})})
-    return {
+    written = {
         "URI": freddy.connection_uri(),
         "JSON": freddy.connection_json(),
         "JSON with extra as text": json.dumps({**fields, "extra": json.dumps(fields["extra"])}),
+        "URI of a connection from fields": built.get_uri(),
+    }
+    if connection_class in FORGETS_EXTRA:
+        return written
+    return {
+        **written,
         "URI of a connection from a URI": first.get_uri(),
         "URI of that once more": second.get_uri(),
-        "URI of a connection from fields": built.get_uri(),
         "URI of that once more with a nested extra": connection_class(conn_id="c", uri=built.get_uri()).get_uri(),
         "JSON of a connection from a URI": json.dumps(
             {"conn_type": "freddy", "host": second.host, "password": second.password, "extra": second.extra}
@@ -285,10 +293,10 @@ TEXT_FORMS = [
 def test_every_option_means_the_same_as_a_value_and_as_text_of_a_uri(connection_class, name, native, text):
     as_value = settings(password="k", extra={name: native})
     as_text = connection_class(conn_id="c", uri=f"freddy://:k@/?{urlencode({name: text})}")
-    again = connection_class(conn_id="c", uri=as_text.get_uri())
     assert as_value != settings(password="k") or native is True
     assert read_connection(as_text) == as_value
-    assert read_connection(again) == as_value
+    if connection_class not in FORGETS_EXTRA:
+        assert read_connection(connection_class(conn_id="c", uri=as_text.get_uri())) == as_value
     nested = f"freddy://:k@/?__extra__={quote(json.dumps({name: native}))}"
     assert read_connection(connection_class(conn_id="c", uri=nested)) == as_value
 
