@@ -24,9 +24,9 @@ from airflow_provider_freddy.exceptions import (
 )
 
 CALLS = {
-    "POST": (lambda hook: hook.create_response("the secret plan", budget=0.1), "/v1/model/response"),
-    "GET": (lambda hook: hook.get_response("resp_1", budget=0.1), "/v1/model/response/resp_1"),
-    "DELETE": (lambda hook: hook.cancel_response("resp_1", budget=0.1), "/v1/model/response/resp_1"),
+    "POST": (lambda hook: hook.create_response("the secret plan", budget=0.3), "/v1/model/response"),
+    "GET": (lambda hook: hook.get_response("resp_1", budget=0.3), "/v1/model/response/resp_1"),
+    "DELETE": (lambda hook: hook.cancel_response("resp_1", budget=0.3), "/v1/model/response/resp_1"),
 }
 every_call = pytest.mark.parametrize("method", CALLS)
 BY_STATUS = {
