@@ -77,7 +77,7 @@ def _share_of_batch(seconds: float) -> float:
 
 def _cancel(callback: CancelResponseCallback, context: Mapping[str, Any]) -> None:
     in_dag_processor = not in_task_process(context)
-    budget = Budget(_share_of_batch(callback.budget) if in_dag_processor else callback.budget)
+    budget = Budget(callback.budget)
     endings: list[str] = []
     if _known_here(callback, context):
         found: Any = _targets(callback, context, endings)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_freddy import callback_run, stored_record
-from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure
+from airflow_provider_freddy import callback_run, metrics, stored_record
+from airflow_provider_freddy.callbacks import CancelResponseCallback, cancel_response_on_failure, with_ours
 from airflow_provider_freddy.exceptions import FreddyError
 from airflow_provider_freddy.hooks.freddy import FreddyHook
+from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
 from airflow_provider_freddy.stored_record import RECORD_KEY
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import needs_airflow, not_on_airflow
@@ -159,21 +161,71 @@ def test_as_a_dags_callback_it_cancels_what_the_run_has_started_but_what_is_to_o
     assert f"; {first} cancelled at" in line
 
 
+def run_failed(context: dict[str, Any]) -> None:
+    """Call the callback as that of a DAG."""
+    dag = SimpleNamespace(dag_id="d", task_ids=["t", "u", "v"])
+    cancel_response_on_failure({**context, "dag": dag, "run_id": "r", "reason": "task_failure"})
+
+
 @not_on_airflow("3.1", "3.2", because="their DAG processors do not say which state a task is in")
 def test_as_a_dags_callback_it_spares_tasks_that_were_cleared_meanwhile(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, again, other = started_elsewhere(3)
+    *again, ended, other = started_elsewhere(5)
     ti = context["ti"]
     ti.xcoms = [
-        [entry(ended, ti, map_index=0), entry(again, ti, map_index=1, try_number=2)],
-        [entry(other, ti, task_id="u")],
+        [entry(one, ti, map_index=index, try_number=2) for index, one in enumerate([*again[:2], ended])],
+        [entry(again[2], ti, task_id="u"), entry(other, ti, task_id="v")],
     ]
-    states = {"t_0": "failed", "t_1": "running", "u": "success"}
-    monkeypatch.setattr(callback_run, "states_of_run", lambda dag_id, run_id: {run_id: states})
-    dag = SimpleNamespace(dag_id="d", task_ids=["t", "u"])
-    cancel_response_on_failure({**context, "dag": dag, "run_id": "r", "reason": "task_failure"})
-    assert fake_freddy_connection.left_running == [again]
+    enum = SimpleNamespace(value="scheduled")
+    states = {("d", "r"): {"t_0": "running", "t_1": enum, "t_2": "failed", "u": "up_for_retry", "v": "success"}}
+    monkeypatch.setattr(callback_run, "states_of_run", lambda dag_id, run_id: {run_id: states[dag_id, run_id]})
+    run_failed(context)
+    assert sorted(fake_freddy_connection.left_running) == sorted(again)
+
+
+@pytest.mark.parametrize("what", ["no such run", "no answer", "not to be asked"])
+def test_as_a_dags_callback_it_spares_nobody_where_airflow_does_not_say_who_runs_again(
+    context: dict[str, Any],
+    fake_freddy_connection: FakeFreddy,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+) -> None:
+    (response_id,) = started_elsewhere()
+    context["ti"].xcoms = [[entry(response_id, context["ti"])]]
+
+    def states_of_run(dag_id: str, run_id: str) -> dict[str, Any]:
+        if what == "no answer":
+            raise RuntimeError("not today")
+        return {} if what == "no such run" else {run_id: {"t": "running"}}
+
+    monkeypatch.setattr(callback_run, "can_read_states_in_callback", lambda: what != "not to be asked")
+    monkeypatch.setattr(callback_run, "states_of_run", states_of_run)
+    run_failed(context)
+    assert fake_freddy_connection.left_running == []
+    said = "Airflow does not say which tasks run again: RuntimeError('not today')"
+    assert (said in [one.getMessage() for one in caplog.records]) == (what == "no answer")
+
+
+@pytest.mark.parametrize(
+    ("since_the_last", "since_the_first", "asked", "share"),
+    [
+        (5.1, 1000.0, math.inf, 40 / 3),
+        (5.0, 10.0, math.inf, 10.0),
+        (0.0, 31.0, 8.0, 3.0),
+        (0.0, 31.0, 2.0, 2.0),
+        (0.0, 39.5, 8.0, 0.3),
+        (0.0, 50.0, 8.0, 0.3),
+    ],
+)
+def test_each_callback_of_a_batch_leaves_time_to_those_that_follow(
+    monkeypatch: pytest.MonkeyPatch, since_the_last: float, since_the_first: float, asked: float, share: float
+) -> None:
+    monkeypatch.setattr(callback_run, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(callback_run, "_batch_ended", 100.0 - since_the_last)
+    monkeypatch.setattr(callback_run, "_batch_began", 100.0 - since_the_first)
+    assert callback_run._share_of_batch(asked) == pytest.approx(share)
 
 
 def test_many_callbacks_of_a_dag_processor_share_the_time_that_it_has(
@@ -263,6 +315,19 @@ def test_airflow_that_does_not_answer_in_the_dag_processor_costs_no_more_than_a_
     assert line.endswith("FreddyError: Airflow did not say within 0.3 s what was started.")
 
 
+@needs_airflow("3.0", "before, callbacks of every process have the same context")
+def test_airflow_that_does_not_answer_in_the_tasks_process_costs_no_more_than_the_budget(
+    fake_freddy_connection: FakeFreddy,
+    task: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Ti, "xcom_pull", lambda *_, **__: time.sleep(60))
+    task["ti"].resume_with("resume")
+    CancelResponseCallback(budget=0.2)(failed(task))
+    assert last_line(caplog)[1].endswith("FreddyError: Airflow did not say within 0.2 s what was started.")
+
+
 def test_an_answer_of_airflows_that_takes_long_is_not_missing_for_the_cancel(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,8 +346,11 @@ def test_an_error_of_airflows_is_told_as_it_is(
     def broken(*_: Any, **__: Any) -> None:
         raise FreddyError("no XComs today")
 
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "count", counted.append)
     monkeypatch.setattr(Ti, "xcom_pull", broken)
     cancel_response_on_failure(context)
+    assert counted == [metrics.CANCEL_FAILED]
     assert last_line(caplog)[1].endswith("MAY STILL RUN AND COST MONEY. FreddyError: no XComs today")
 
 
@@ -290,3 +358,29 @@ def test_an_error_of_airflows_is_told_as_it_is(
 def test_a_budget_that_is_none_is_refused(budget: Any) -> None:
     with pytest.raises(ValueError, match="The budget must be"):
         CancelResponseCallback(budget=budget)
+
+
+def own_callback(context: Any) -> None:
+    """Stand for what an author has set."""
+
+
+OF_ANOTHER_TASK = CancelResponseCallback(task_ids="u")
+OURS = cancel_response_on_failure
+OUR_NOTIFIER = CancelResponseNotifier()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, [OURS]),
+        ([], [OURS]),
+        (own_callback, [own_callback, OURS]),
+        ([own_callback], [own_callback, OURS]),
+        ((own_callback, OF_ANOTHER_TASK), [own_callback, OF_ANOTHER_TASK, OURS]),
+        (OURS, [OURS]),
+        ([OURS, own_callback], [OURS, own_callback]),
+        ([OUR_NOTIFIER], [OUR_NOTIFIER]),
+    ],
+)
+def test_ours_is_added_to_what_an_author_has_set_unless_it_is_there(given: Any, wanted: list[Any]) -> None:
+    assert with_ours(given) == wanted

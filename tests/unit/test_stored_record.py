@@ -45,7 +45,7 @@ class Hook:
 
     @property
     def session_description(self) -> dict[str, Any]:
-        return {}
+        return {"connection": self.freddy_conn_id}
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_try_is_told_once_what_earlier_ones_have_left(left_to_retry: dict[str,
     assert ids(stored_record.inherit(left_to_retry)) == ["resp_1", "resp_0"]
 
 
-@pytest.mark.parametrize(("map_index", "which"), [(-1, {}), (2, {"map_indexes": [2]})])
+@pytest.mark.parametrize(("map_index", "which"), [(-1, {}), (0, {"map_indexes": [0]}), (2, {"map_indexes": [2]})])
 def test_a_mapped_task_asks_for_its_own_index_and_another_for_none(
     context: dict[str, Any], map_index: int, which: dict[str, Any]
 ) -> None:
@@ -170,7 +170,12 @@ def test_of_a_run_all_tries_and_indexes_of_the_tasks_asked_for_are_found(context
     assert ti.asked == [{"task_ids": ["t", "u"], "key": RECORD_KEY}]
 
 
-def test_the_process_that_goes_on_with_a_try_takes_on_what_the_first_has_started(context: dict[str, Any]) -> None:
+def test_the_process_that_goes_on_with_a_try_takes_on_what_the_first_has_started(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[Any] = []
+    monkeypatch.setattr(stored_record.watchdog, "start", lambda: None)
+    monkeypatch.setattr(stored_record.watchdog, "watch", lambda *what: watched.append(what))
     ti = context["ti"]
     ti.resume_with("resume")
     ti.xcoms = [[{**entry("before", ti), "freddy_conn_id": "another"}]]
@@ -182,6 +187,7 @@ def test_the_process_that_goes_on_with_a_try_takes_on_what_the_first_has_started
     before = record.started("before")
     assert before is not None
     assert (before.hook.freddy_conn_id, before.hook.resolved) == ("another", True)
+    assert watched == [("before", before.record.organization_id, {"connection": "another"})]
     stored_record.publish(context, hook)
     assert len(ti.asked) == 1
 

@@ -163,6 +163,11 @@ def test_an_error_of_the_contract_is_read():
     )
 
 
+def test_when_to_ask_again_may_be_a_date():
+    later = pendulum.now("UTC").add(minutes=1).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert 50 < read(b"", 503, headers={"retry-after": later}).retry_after <= 60
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 418, 422, 429, 500, 502, 503, 504, 302])
 @pytest.mark.parametrize(
     "body",

@@ -59,6 +59,17 @@ def test_trouble_that_cannot_pass_ends_the_wait_at_once(kind):
     assert wait(tolerated_failures=100).judge(problem(kind)) == problem(kind)
 
 
+def test_a_look_is_news_unless_it_finds_what_the_last_one_has_found():
+    waiting = wait()
+    assert waiting.is_news(response("queued"))
+    waiting.judge(response("queued"))
+    assert not waiting.is_news(response("queued"))
+    assert waiting.is_news(response("in_progress"))
+    assert waiting.is_news(problem())
+    waiting.judge(problem())
+    assert waiting.is_news(response("queued")), "it ends the failures in a row"
+
+
 def test_one_line_per_change_of_status_and_none_per_look(said):
     waiting = wait()
     for status in ["queued"] * 50 + ["in_progress"] * 50 + ["completed"]:
