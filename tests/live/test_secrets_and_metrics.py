@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_freddy.testing import FakeFreddy
+from demo.__main__ import DAGS as DEMO_DAGS
 from demo.airflow_setup import FAST_LOST_WORKER
 from demo.local_airflow import LocalAirflow
 from tests.live.conftest import DAGS, Run
@@ -53,8 +54,14 @@ def statsd() -> Iterator[StatsD]:
 @pytest.fixture(scope="module")
 def airflow(freddy: FakeFreddy, statsd: StatsD) -> Iterator[LocalAirflow]:
     """An Airflow whose connection is stored in its database, in the clear, so that a search for the key finds it."""
+    local_bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": folder.name, "classpath": local_bundle, "kwargs": {"path": str(folder)}}
+        for folder in (DAGS, DEMO_DAGS)
+    ]
     config = {
         **FAST_LOST_WORKER,
+        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "CORE__FERNET_KEY": "",
         "METRICS__STATSD_ON": "True",
         "METRICS__STATSD_HOST": "127.0.0.1",
@@ -87,6 +94,7 @@ def dumps(airflow: LocalAirflow, freddy: FakeFreddy) -> list[str]:
     freddy.wait_for(lambda: "freddy_responses" in airflow.xcoms("tracked", killed.run_id, "ask"), 60)
     airflow.kill_pid(airflow.task_processes("tracked", killed.run_id, "ask").task_pid, signal.SIGKILL)
     for run in (
+        start("freddy_quickstart"),  # What `make demo` shows.
         killed,
         start("function_one_retry", how="raise"),
         start("operator_timeout"),
@@ -145,9 +153,9 @@ def test_the_journal_of_the_fake_does_not_have_it(freddy: FakeFreddy, dumps: lis
 def test_the_metrics_tell_what_has_happened(freddy: FakeFreddy, statsd: StatsD, dumps: list[str]) -> None:
     freddy.wait_for(lambda: statsd.counts["freddy.responses.cancelled"] >= 3, 30)
     counts = {name.removeprefix("freddy.responses."): n for name, n in statsd.counts.items() if "freddy" in name}
-    # The two tries of one function, an operator that waits, one that defers, and one whose run is swept.
-    assert counts["created"] == 5
+    # That of the demo, the two tries of one function, an operator that waits, one that defers, one whose run is swept.
+    assert counts["created"] == 6
     assert counts["tracked"] == 1
     # What was killed the watchdog has cancelled, and counted nothing.
-    assert counts["cancelled"] == counts["cancel_latency"] == 4
+    assert counts["cancelled"] == counts["cancel_latency"] == 5
     assert "cancel_failed" not in counts
