@@ -149,8 +149,10 @@ def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypat
     parsed = cli_parser.get_parser().parse_args(arguments)
     group, command, *_ = arguments
     if group == "dags":
-        assert command == "test"
-        check_dags_test(parsed.dag_id, freddy)
+        assert command in {"test", "trigger"}
+        assert parsed.dag_id in {block.dag_id for block in DAG_BLOCKS}
+        if command == "test":
+            check_dags_test(parsed.dag_id, freddy)
     elif (group, command) == ("connections", "test"):
         monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
         monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", freddy.connection_json())
