@@ -153,7 +153,7 @@ def cancel_started_in_signal_handler(this_try: TaskTry, seconds: float) -> None:
         # A share each, so that one that hangs does not cost the others their cancel.
         share = max(budget.remaining, 0.1) / (len(running) - position)
         try:
-            hook = hooks.setdefault(entry.record.freddy_conn_id, entry.hook.sibling())
+            hook = hooks.setdefault(entry.record.freddy_conn_id, entry.hook.sibling(may_ask_airflow=False))
             with metrics.held_back():
                 outcome = hook.cancel_response(
                     entry.record.response_id,

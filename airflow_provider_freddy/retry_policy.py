@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from airflow_provider_freddy.core.pace import MAX_RETRY_AFTER
 from airflow_provider_freddy.exceptions import (
     FreddyCredentialsError,
     FreddyInvalidRequestError,
@@ -36,8 +37,8 @@ class FreddyRetryPolicy(ExceptionRetryPolicy):
     The rules for Freddy's errors, and yours after them.
 
     A wrong key, a missing right and a request that cannot be right fail at once. A rate limit is tried again after the
-    time that Freddy asked to wait, an API that is away or answers garbage after the task's ``retry_delay``; never more
-    often than the task's ``retries`` allow. Everything else is as without a policy.
+    time that Freddy asked to wait, an hour at the most; an API that is away or answers garbage, after the task's
+    ``retry_delay``; never more often than the task's ``retries`` allow. Everything else is as without a policy.
 
     :param rules: more rules, for what Freddy's do not match.
     :param default: what to do with errors that no rule matches, Airflow's own logic by default.
@@ -61,11 +62,9 @@ class FreddyRetryPolicy(ExceptionRetryPolicy):
         decision = super().evaluate(exception, try_number, max_tries, context)
         if not isinstance(exception, FreddyRateLimitedError) or exception.retry_after is None:
             return decision
-        return replace(
-            decision,
-            retry_delay=timedelta(seconds=exception.retry_after),
-            reason=f"Freddy asks to wait for {exception.retry_after:g} s",
-        )
+        # Airflow cannot even schedule what somebody sends who takes seconds for milliseconds, or for a date.
+        delay = timedelta(seconds=min(exception.retry_after, MAX_RETRY_AFTER))
+        return replace(decision, retry_delay=delay, reason=f"Freddy asks to wait for {exception.retry_after:g} s")
 
 
 def _rules() -> list[RetryRule]:

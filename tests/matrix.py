@@ -1,7 +1,7 @@
 """
 `make test-matrix`: the tests on several versions of Airflow and Python, each in a virtual environment of its own.
 
-A version is written as 3.3 or, with another Python than the one that runs this, as 3.3-py3.12.
+A version is written as 3.3, for Python 3.11 (or the one that runs this, where there is no 3.11), or as 3.3-py3.12.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+# What the constraints are made for: the oldest versions of Airflow do not run on the newest Python.
+DEFAULT_PYTHON = "3.11"
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Cell:
     @classmethod
     def of(cls, name: str) -> Cell:
         airflow, _, python = name.partition("-py")
-        return cls(airflow, python or THIS_PYTHON)
+        return cls(airflow, python or (DEFAULT_PYTHON if find_python(DEFAULT_PYTHON) else THIS_PYTHON))
 
     @property
     def venv(self) -> Path:

@@ -128,6 +128,18 @@ def test_airflow_has_nothing_to_say_about_the_provider() -> None:
     assert [line for line in output.splitlines() if "freddy" in line.lower()] == []
 
 
+def test_airflow_would_say_it_if_there_was_something_wrong() -> None:
+    """So that the test before can fail."""
+    broken = (
+        "from airflow_provider_freddy import get_provider_info as module\n"
+        "info = module.get_provider_info()\n"
+        "info['connection-types'][0]['hook-class-name'] = 'airflow_provider_freddy.nobody.Hook'\n"
+        "module.get_provider_info = lambda: info\n"
+    )
+    result = run(broken + EVERYTHING, AIRFLOW__LOGGING__LOGGING_LEVEL="INFO")
+    assert "airflow_provider_freddy.nobody" in result.stdout + result.stderr
+
+
 @needs_airflow("3.0", "before, it is a part of Airflow")
 def test_nothing_breaks_without_flask_appbuilder() -> None:
     without = "import sys\nfor name in ('flask_appbuilder', 'wtforms'):\n    sys.modules[name] = None\n"

@@ -16,3 +16,6 @@ DEFAULT_AUTH_SCHEME = "bearer"
 #: The type of the Airflow connection, and the id where nobody names one.
 CONN_TYPE = "freddy"
 DEFAULT_CONN_ID = "freddy_default"
+
+#: The XCom of the link on a task's page. The UI of Airflow 3 reads it by itself, also while the task runs.
+LINK_KEY = "freddy_response_link"

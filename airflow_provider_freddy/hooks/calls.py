@@ -21,6 +21,7 @@ from airflow_provider_freddy.exceptions import FreddyInvalidRequestError, error_
 from airflow_provider_freddy.hooks.connection_check import check_request, describe_check
 from airflow_provider_freddy.hooks.costs import say_what_it_costs, warn_of_lost_reply
 from airflow_provider_freddy.hooks.earlier_tries import cancel_earlier_tries
+from airflow_provider_freddy.hooks.renewal import with_valid_key
 from airflow_provider_freddy.hooks.taking_charge import publish, refuse_after_end, take_charge
 from airflow_provider_freddy.hooks.tracking import track
 from airflow_provider_freddy.record import TaskTry
@@ -75,11 +76,15 @@ def create(
     if cancel_on_failure and context is not None:
         watchdog.start()
     cancel_earlier_tries(hook)
-    answer = hook.exchange.ask(
-        request,
-        Budget(budget),
-        on_response=lambda response: take_charge(hook, context, response, organization, cancel_on_failure),
-        before_attempt=lambda: refuse_after_end(context),
+    limit = Budget(budget)
+    answer = with_valid_key(
+        hook,
+        lambda: hook.exchange.ask(
+            request,
+            limit,
+            on_response=lambda response: take_charge(hook, context, response, organization, cancel_on_failure),
+            before_attempt=lambda: refuse_after_end(context),
+        ),
     )
     if isinstance(answer, Problem):
         raise error_for(warn_of_lost_reply(answer, context))
@@ -99,7 +104,8 @@ def get(hook: FreddyHook, response_id: str, organization_id: str | None, budget:
     """Look at a response; see :meth:`FreddyHook.get_response`."""
     organization = hook.organization(organization_id)
     request = _checked(get_response_request, response_id, organization_id=organization)
-    answer = hook.exchange.ask(request, _checked(Budget, budget), response_id=response_id)
+    limit = _checked(Budget, budget)
+    answer = with_valid_key(hook, lambda: hook.exchange.ask(request, limit, response_id=response_id))
     if isinstance(answer, Problem):
         raise error_for(answer.because(f"The status of response {response_id} is not known."))
     if answer.is_final:
@@ -120,10 +126,14 @@ def cancel(
     organization = hook.organization(organization_id)
     _checked(check_identifier, response_id, "response id")
     limit = _checked(Budget, budget)
-    steps = cancel_steps(
-        response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
-    )
-    outcome = hook.exchange.follow(steps, limit, response_id)
+
+    def follow() -> CancelResult | Problem:
+        steps = cancel_steps(
+            response_id, organization_id=organization, budget=limit, tell_status=tell_status, verify=verify
+        )
+        return hook.exchange.follow(steps, limit, response_id)
+
+    outcome = with_valid_key(hook, follow)
     metrics.count_cancel(outcome, limit.seconds - limit.remaining)
     if isinstance(outcome, Problem):
         raise error_for(say_what_it_costs(outcome, response_id))

@@ -33,12 +33,14 @@ def describe_check(answer: ModelResponse | Problem, settings: ConnectionSettings
     not_freddy = f"{url} answers, but not as Freddy does. Check the base URL."
     if isinstance(answer, ModelResponse):
         return False, not_freddy
-    if answer.kind is ProblemKind.UNAVAILABLE and answer.http_status is None:
+    if answer.http_status is None and answer.kind is ProblemKind.INVALID_REQUEST:
+        return False, f"The connection cannot be used: {answer.message}"
+    if answer.http_status is None and answer.kind is ProblemKind.UNAVAILABLE:
         return False, f"Cannot reach Freddy at {url}. {answer.message} Check host, port, http or https, and proxy."
+    if answer.kind is ProblemKind.RATE_LIMITED:
+        return False, f"{url} asks to slow down (HTTP 429). Test again in a while."
     # Freddy names every refusal with a code; a proxy or another product that answers 404 does not.
-    if answer.http_status is not None and answer.http_status < 500 and answer.code is None:
-        if answer.kind is ProblemKind.RATE_LIMITED:
-            return False, f"{url} asks to slow down (HTTP 429). Test again in a while."
+    if answer.code is None and (answer.http_status or 0) < 500:
         return False, f"{not_freddy} It said: {answer}"
     if answer.kind is ProblemKind.CREDENTIALS:
         return False, f"Freddy refuses the API key (auth scheme {settings.auth_scheme}). Check key and auth scheme."

@@ -30,7 +30,8 @@ class FreddyHook(BaseHook):
     """
     Talk to Freddy: start, look at and cancel model responses.
 
-    The connection is looked up at the first call, and one HTTP connection is kept for the life of the hook.
+    The connection is looked up at the first call, and again if Freddy refuses its key. One HTTP connection is kept for
+    the life of the hook.
 
     :param freddy_conn_id: the Airflow connection of type ``freddy``.
     """
@@ -46,6 +47,7 @@ class FreddyHook(BaseHook):
         # No cached_property: on Python 3.11 that takes a lock for the whole class, and a kill hook must not wait
         # for another thread's look-up.
         self._settings: ConnectionSettings | None = None
+        self.may_ask_airflow = True
         self._open_transport: Transport | None = None
         self._open_exchange: Exchange | None = None
 
@@ -98,15 +100,25 @@ class FreddyHook(BaseHook):
         """All that a process without Airflow needs to send as this hook does; holds the key."""
         return self._transport.description
 
-    def sibling(self, freddy_conn_id: str | None = None) -> FreddyHook:
+    def use(self, settings: ConnectionSettings) -> None:
+        """
+        Send with other settings from now on; what is under way ends with the old ones.
+
+        :param settings: the connection as it was read anew.
+        """
+        self._settings, self._open_transport, self._open_exchange = settings, None, None
+
+    def sibling(self, freddy_conn_id: str | None = None, *, may_ask_airflow: bool = True) -> FreddyHook:
         """
         Return a hook with an HTTP connection of its own, which need not ask Airflow for the same connection again.
 
         For signal handlers and threads: the connection of the hook that they interrupt may be in use.
 
         :param freddy_conn_id: another Airflow connection; this hook's own by default.
+        :param may_ask_airflow: whether it may look its connection up again if Freddy refuses the key.
         """
         other = FreddyHook(freddy_conn_id or self.freddy_conn_id)
+        other.may_ask_airflow = may_ask_airflow
         if other.freddy_conn_id == self.freddy_conn_id:
             other._settings = self._settings
         return other

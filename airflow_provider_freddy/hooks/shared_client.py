@@ -119,6 +119,18 @@ class SharedClient:
             raise ValueError(f"no organization id is given, and the connection {self.freddy_conn_id!r} has none")
         return found
 
+    async def link(self, response_id: str, organization_id: str | None) -> str:
+        """
+        Return where the connection has the page of a task link to.
+
+        :param response_id: the response.
+        :param organization_id: the organization that owns it; the connection's by default.
+        :raises Exception: whatever stands in the way of the connection.
+        """
+        await self.exchange()
+        assert self._settings is not None
+        return self._settings.link(response_id, self._organization(organization_id))
+
     async def cancel(
         self, response_id: str, organization_id: str | None, seconds: float, *, verify: bool = False
     ) -> CancelResult | Problem:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from airflow_provider_freddy.core.endpoint import LINK_KEY
 from airflow_provider_freddy.version_compat import only_this_process_has_run
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, TaskInstanceKey
 
     from airflow_provider_freddy.record import TaskTry
-
-#: The XCom that the link is read from. The UI of Airflow 3 reads it by itself, also while the task runs.
-LINK_KEY = "freddy_response_link"
 
 log = logging.getLogger(__name__)
 

@@ -133,7 +133,7 @@ class ResponseStatusSensor(DeferrableOperator, BaseSensorOperator):
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls="airflow_provider_freddy.triggers.freddy.ResponseTrigger",
-            trigger_kwargs=self._trigger_arguments(),
+            trigger_kwargs={**self._trigger_arguments(), "push_link": True},
             next_method="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )

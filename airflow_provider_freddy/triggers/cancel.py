@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.hooks.bulk_cancel import Crowd
 from airflow_provider_freddy.hooks.costs import say_what_it_costs
 from airflow_provider_freddy.hooks.shared_client import CANCELS_AT_ONCE, SharedClient, shared_client
-from airflow_provider_freddy.version_compat import push_xcom_from_trigger
+from airflow_provider_freddy.version_compat import has_listeners, push_xcom_from_trigger
 
 
 class CancelResponsesTrigger(BaseTrigger):
@@ -69,7 +70,8 @@ class CancelResponsesTrigger(BaseTrigger):
                 outcomes.update(batch)
         failed = any("error" in outcome for outcome in outcomes.values())
         self.log.info("%d Freddy responses cancelled or ended%s.", len(outcomes), ", some NOT" if failed else "")
-        if self.end_task and not failed and await self._pushed(outcomes):
+        ends_here = self.end_task and not failed and not await asyncio.to_thread(has_listeners)
+        if ends_here and await self._pushed(outcomes):
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent({"outcomes": outcomes})  # type: ignore[no-untyped-call]

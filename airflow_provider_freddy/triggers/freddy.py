@@ -11,7 +11,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_freddy.core.cancel import CancelOutcome, CancelResult
-from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID
+from airflow_provider_freddy.core.endpoint import DEFAULT_CONN_ID, LINK_KEY
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.core.problem import Problem, ProblemKind
 from airflow_provider_freddy.core.reply import ModelResponse
@@ -58,6 +58,7 @@ class ResponseTrigger(BaseTrigger):
     :param end_task_on: the statuses with which the trigger ends the task successfully by itself; with all others
         the task resumes in a worker.
     :param xcoms: what it then pushes: ``return_value``, ``status``, ``usage``.
+    :param push_link: whether it pushes the link to the response, for a task that no worker has begun.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ResponseTrigger(BaseTrigger):
         keep_when_given_up: bool = False,
         end_task_on: Sequence[str] = (),
         xcoms: Sequence[str] = (),
+        push_link: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.response_id = response_id
@@ -88,12 +90,13 @@ class ResponseTrigger(BaseTrigger):
         self.keep_when_given_up = keep_when_given_up
         self.end_task_on = tuple(end_task_on)
         self.xcoms = tuple(xcoms)
+        self.push_link = push_link
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class and arguments, from which any triggerer builds the trigger anew."""
         names = (
             "response_id", "organization_id", "freddy_conn_id", "poll_interval", "tolerated_failures",
-            "started_at", "deadline", "cancel", "keep_when_given_up",
+            "started_at", "deadline", "cancel", "keep_when_given_up", "push_link",
         )  # fmt: skip
         lists = ("wanted", "end_task_on", "xcoms")
         return "airflow_provider_freddy.triggers.freddy.ResponseTrigger", {
@@ -106,6 +109,8 @@ class ResponseTrigger(BaseTrigger):
         """Wait, and yield one event: the end of the wait, or the end of the task."""
         with shared_client(self.freddy_conn_id) as client:
             try:
+                if self.push_link:
+                    await self._push_link(client)
                 end, response = await self._wait(client)
             except asyncio.CancelledError:
                 if not TRIGGERS_HAVE_KILL_HOOK:
@@ -116,6 +121,14 @@ class ResponseTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the response of a task that was marked or cleared (called by Airflow 3.3+)."""
         await self._after_cancellation(keep_on_doubt=False)
+
+    async def _push_link(self, client: SharedClient) -> None:
+        """Push what the task's page links to. The wait does not depend on it."""
+        try:
+            link = await client.link(self.response_id, self.organization_id)
+            await push_xcom_from_trigger(self.task_instance, LINK_KEY, link)
+        except Exception as error:
+            log.info("The task's page has no link to response %s: %r", self.response_id, error)
 
     # -- the wait ------------------------------------------------------------------------------------------
 

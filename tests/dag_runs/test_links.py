@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_freddy.links import freddy as links
 from airflow_provider_freddy.links.freddy import LINK_KEY, FreddyResponseLink, push_link
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import dag_bag, dag_from_dict, dag_to_dict
@@ -24,6 +25,8 @@ def shown_by_airflow(dag_id: str, run: RunResult, task_id: str, map_index: int =
     from airflow.utils.session import create_session
 
     dag = dag_from_dict(json.loads(json.dumps(dag_to_dict(dag_bag().dags[dag_id]))))
+    # What the process of the task knows, and that of the API server does not.
+    links._pushed.clear()
     with create_session() as session:
         ti = (
             session.query(TaskInstance)

@@ -16,6 +16,8 @@ if AIRFLOW < (3, 3):
 from airflow.sdk import RetryAction, RetryRule
 
 from airflow_provider_freddy import exceptions
+from airflow_provider_freddy.core.problem import Problem, ProblemKind
+from airflow_provider_freddy.core.request import ApiRequest
 from airflow_provider_freddy.retry_policy import FREDDY_RETRY_POLICY, FreddyRetryPolicy
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.dag_runs.conftest import RunResult
@@ -74,6 +76,14 @@ def test_everything_else_is_left_to_airflow_or_to_the_authors_rules() -> None:
     policy = FreddyRetryPolicy([RetryRule(OSError, RetryAction.FAIL, reason="mine")])
     assert policy.evaluate(OSError("disk"), 1, 3).reason == "mine"
     assert policy.evaluate(exceptions.FreddyUnavailableError("away"), 1, 3).action is RetryAction.RETRY
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0.0, 0.0), (3600.0, 3600.0), (1.8e9, 3600.0), (1e300, 3600.0)])
+def test_it_waits_for_an_hour_at_the_most(asked: float, given: float) -> None:
+    problem = Problem(ProblemKind.RATE_LIMITED, ApiRequest("GET", "/x"), "slow down", 429, retry_after=asked)
+    decision = FREDDY_RETRY_POLICY.evaluate(exceptions.error_for(problem), 1, 3)
+    assert decision.retry_delay is not None
+    assert decision.retry_delay.total_seconds() == given
 
 
 def test_it_can_be_serialized_and_shared_between_processes() -> None:

@@ -79,7 +79,7 @@ def test_the_readme_leads_to_every_how_to() -> None:
 def test_the_connection_page_has_every_field_and_option() -> None:
     words = code("connection.md")
     assert set(connection._HTTP_OPTIONS) | {"headers"} <= words
-    assert {f"extra.{name}" for name in form.conn_fields()} | {"password", "host", "extra"} <= words
+    assert {f"extra.{name}" for name in form.conn_fields()} | {"password", "host", "port", "extra"} <= words
     for field in form.conn_fields().values():
         assert f"| {field['label']} |" in page("connection.md")
     # And one example has them all.

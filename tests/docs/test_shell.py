@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,7 +96,10 @@ def check_fake(line: str, arguments: list[str], *_: Any) -> None:
 
 
 def check_curl(line: str, arguments: list[str], freddy: FakeFreddy, _: pytest.MonkeyPatch) -> None:
-    """Send what curl would send: a machine need not have it."""
+    """Run it, against the fake; where there is no curl, send what it would send."""
+    if shutil.which("curl"):
+        run_curl(line, freddy)
+        return
     values = {"$FREDDY_BASE_URL": freddy.url, "$FREDDY_API_KEY": freddy.api_key}
     for name, value in values.items():
         arguments = [argument.replace(name, value) for argument in arguments]
@@ -109,14 +116,33 @@ def check_curl(line: str, arguments: list[str], freddy: FakeFreddy, _: pytest.Mo
     assert freddy.left_running == [reply.json()["id"]]
 
 
+def run_curl(line: str, freddy: FakeFreddy) -> None:
+    """Have a shell run the line with the variables that it names; a response that it names is one that runs."""
+    environ = {**os.environ, "FREDDY_BASE_URL": freddy.url, "FREDDY_API_KEY": freddy.api_key}
+    before = set(freddy.left_running)
+    if "-X DELETE" in line:
+        before = {start_response(freddy)}
+        line = line.replace("resp_1f0e", *before).replace("org_1", "org_fake")
+    command = ["sh", "-c", line.replace("curl ", "curl --silent --show-error --fail ", 1)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (response_id,) = before or {json.loads(done.stdout)["id"]}
+    assert (response_id in freddy.left_running) == ("-X DELETE" not in line)
+
+
+def start_response(freddy: FakeFreddy) -> str:
+    body = {"organization_id": "org_fake", "inputs": [{"role": "user", "content": "Hello"}], "background": True}
+    headers = {"Authorization": f"Bearer {freddy.api_key}"}
+    reply = requests.post(f"{freddy.url}/v1/model/response", headers=headers, json=body, timeout=10)
+    return str(reply.json()["id"])
+
+
 def check_curl_delete(arguments: list[str], freddy: FakeFreddy) -> None:
     """Cancel a response that runs, in place of the one in the line."""
     url, option, header = arguments
     assert option == "-H"
     headers = dict([header.split(": ", 1)])
-    body = {"organization_id": "org_fake", "inputs": [{"role": "user", "content": "Hello"}], "background": True}
-    running = requests.post(f"{freddy.url}/v1/model/response", headers=headers, json=body, timeout=10).json()["id"]
-    url = url.replace("resp_1f0e", running).replace("org_1", "org_fake")
+    url = url.replace("resp_1f0e", start_response(freddy)).replace("org_1", "org_fake")
     reply = requests.delete(url, headers=headers, timeout=10)
     assert reply.status_code == 200, reply.text
     assert not freddy.left_running
@@ -166,4 +192,7 @@ def check_airflow(line: str, arguments: list[str], freddy: FakeFreddy, monkeypat
             session.delete(connection)
     else:
         assert (group, command) == ("providers", "get")
-        parsed.func(parsed)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            parsed.func(parsed)
+        assert "airflow_provider_freddy.hooks.freddy.FreddyHook" in printed.getvalue()

@@ -75,6 +75,8 @@ def test_a_sensor_whose_id_is_at_hand_starts_in_the_triggerer(start: Callable, m
     run.airflow.wait_for_task(run.dag_id, run.run_id, "wait_in_vain", state="failed")
     assert "AirflowSensorTimeout" in run.airflow.task_log(run.dag_id, run.run_id, "wait_in_vain")
     assert run.task_state("wait") == "deferred"
+    shown = run.airflow.extra_links(run.dag_id, run.run_id, "wait")["Freddy response"]
+    assert handed_on.id in shown
     monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", run.freddy.connection_json())
     FreddyHook().cancel_response(handed_on.id)
     assert run.wait_for_end() == "failed"

@@ -131,8 +131,11 @@ def test_the_database_has_the_key_in_the_connection_alone(dumps: list[str], fred
         "log",
     ):
         assert lines_with(after, table), table
+    # What is stored as bytes is written in hexadecimal.
+    in_bytes = freddy.api_key.encode().hex().upper()
     for text in dumps:
         assert [one.split()[0] for one in entries(text) if freddy.api_key in one] == ['"connection"']
+        assert in_bytes not in text.upper()
 
 
 def test_no_file_of_airflow_has_the_key(airflow: LocalAirflow, freddy: FakeFreddy, dumps: list[str]) -> None:
@@ -151,7 +154,8 @@ def test_the_journal_of_the_fake_does_not_have_it(freddy: FakeFreddy, dumps: lis
 
 
 def test_the_metrics_tell_what_has_happened(freddy: FakeFreddy, statsd: StatsD, dumps: list[str]) -> None:
-    freddy.wait_for(lambda: statsd.counts["freddy.responses.cancelled"] >= 3, 30)
+    wanted = {"created": 6, "cancelled": 5, "cancel_latency": 5}
+    freddy.wait_for(lambda: all(statsd.counts[f"freddy.responses.{name}"] >= n for name, n in wanted.items()), 30)
     counts = {name.removeprefix("freddy.responses."): n for name, n in statsd.counts.items() if "freddy" in name}
     # That of the demo, the two tries of one function, an operator that waits, one that defers, one whose run is swept.
     assert counts["created"] == 6

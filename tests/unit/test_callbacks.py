@@ -17,11 +17,9 @@ from airflow_provider_freddy.notifications.freddy import CancelResponseNotifier
 from airflow_provider_freddy.stored_record import RECORD_KEY
 from airflow_provider_freddy.testing import FakeFreddy
 from tests.airflow_versions import needs_airflow, not_on_airflow
-from tests.unit.test_rules import Store, Ti, entry, failed, started_elsewhere, task
+from tests.unit.test_rules import Store, Ti, entry, failed, started_elsewhere, task, xcoms_in_the_dag_processor
 
 __all__ = ["task"]
-
-pytestmark = not_on_airflow("3.0", because="it does not let a callback in the DAG processor read XComs")
 
 
 @pytest.fixture
@@ -100,6 +98,7 @@ def test_one_that_freddy_does_not_know_is_no_error(context: dict[str, Any], capl
     assert "resp_gone" in line
 
 
+@xcoms_in_the_dag_processor
 def test_of_named_tasks_all_is_cancelled_also_what_is_to_outlive_its_own_task(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy
 ) -> None:
@@ -143,6 +142,7 @@ def test_tasks_are_named_alone_or_in_any_list() -> None:
     assert repr(CancelResponseCallback(task_ids=["u"])) == "CancelResponseCallback(task_ids=['u'], response_id=None)"
 
 
+@xcoms_in_the_dag_processor
 def test_as_a_dags_callback_it_cancels_what_the_run_has_started_but_what_is_to_outlive_it(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +167,7 @@ def run_failed(context: dict[str, Any]) -> None:
     cancel_response_on_failure({**context, "dag": dag, "run_id": "r", "reason": "task_failure"})
 
 
+@xcoms_in_the_dag_processor
 @not_on_airflow("3.1", "3.2", because="their DAG processors do not say which state a task is in")
 def test_as_a_dags_callback_it_spares_tasks_that_were_cleared_meanwhile(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
@@ -184,6 +185,7 @@ def test_as_a_dags_callback_it_spares_tasks_that_were_cleared_meanwhile(
     assert sorted(fake_freddy_connection.left_running) == sorted(again)
 
 
+@xcoms_in_the_dag_processor
 @pytest.mark.parametrize("what", ["no such run", "no answer", "not to be asked"])
 def test_as_a_dags_callback_it_spares_nobody_where_airflow_does_not_say_who_runs_again(
     context: dict[str, Any],
@@ -242,6 +244,7 @@ def test_many_callbacks_of_a_dag_processor_share_the_time_that_it_has(
     assert time.monotonic() - start < 5
 
 
+@xcoms_in_the_dag_processor
 def test_without_a_task_instance_a_dags_callback_says_what_it_lacks(
     fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -254,6 +257,7 @@ def test_without_a_task_instance_a_dags_callback_says_what_it_lacks(
     )
 
 
+@xcoms_in_the_dag_processor
 def test_in_the_dag_processor_the_line_names_dag_run_task_and_try(
     context: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,6 +307,7 @@ def test_a_callback_in_the_tasks_process_cancels_what_earlier_tries_have_left(
     assert fake_freddy_connection.left_running == [kept]
 
 
+@xcoms_in_the_dag_processor
 def test_airflow_that_does_not_answer_in_the_dag_processor_costs_no_more_than_a_share_of_its_time(
     context: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +333,7 @@ def test_airflow_that_does_not_answer_in_the_tasks_process_costs_no_more_than_th
     assert last_line(caplog)[1].endswith("FreddyError: Airflow did not say within 0.2 s what was started.")
 
 
+@xcoms_in_the_dag_processor
 def test_an_answer_of_airflows_that_takes_long_is_not_missing_for_the_cancel(
     context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +346,7 @@ def test_an_answer_of_airflows_that_takes_long_is_not_missing_for_the_cancel(
     assert fake_freddy_connection.left_running == []
 
 
+@xcoms_in_the_dag_processor
 def test_an_error_of_airflows_is_told_as_it_is(
     context: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

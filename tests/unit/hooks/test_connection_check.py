@@ -132,7 +132,29 @@ def test_a_base_url_with_the_wrong_path_is_not_freddy(freddy, new_hook):
     assert "Check the base URL" in message
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_freddy_that_asks_to_slow_down_is_told(freddy, new_hook):
+    freddy.fault("status", status=429, times=None, retry_after=0)
+    works, message = check(new_hook(freddy))
+    assert not works
+    assert message == f"{freddy.url} asks to slow down (HTTP 429). Test again in a while."
+
+
+def test_what_could_not_even_be_sent_is_no_answer_of_freddy(freddy, new_hook):
+    works, message = check(new_hook(freddy, host="https://127.0.0.1:1", extra={"verify": "/nowhere/ca.pem"}))
+    assert not works
+    assert message.startswith("The connection cannot be used: Not sent: ")
+    assert "/nowhere/ca.pem" in message
+    assert freddy.requests == []
+
+
+def test_redirects_without_an_end_are_no_answer_of_freddy(new_hook, raw_server):
+    server = raw_server(http_reply(b"", "302 Found", Location="/again"))
+    works, message = check(new_hook(host=server.url, password=KEY, extra={"allow_redirects": True}))
+    assert not works
+    assert "not as Freddy does" in message
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_freddy_in_trouble_is_asked_once_and_told(freddy, new_hook, status):
     freddy.fault("status", status=status, times=None, retry_after=0)
     works, message = check(new_hook(freddy))

@@ -36,6 +36,7 @@ def test_a_trigger_is_built_anew_from_what_it_serializes_and_that_holds_no_secre
         "keep_when_given_up": True,
         "end_task_on": ["completed"],
         "xcoms": ["return_value"],
+        "push_link": True,
     }
     path, serialized = ResponseTrigger(**arguments).serialize()
     module_name, _, name = path.rpartition(".")
@@ -262,6 +263,28 @@ def test_a_task_whose_xcoms_cannot_be_pushed_resumes_in_a_worker(start, monkeypa
     monkeypatch.setattr(module, "push_xcom_from_trigger", push)
     end = run(ResponseTrigger(start(duration=0), end_task_on=["completed"], xcoms=["status"], poll_interval=QUICK))
     assert end.reason is EndReason.STATUS
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_link_is_pushed_when_the_wait_begins_and_is_not_what_it_depends_on(
+    start, new_hook, fake_freddy, monkeypatch, works
+):
+    asked_before = []
+
+    async def push(_task_instance, key, value):
+        await asyncio.sleep(0)
+        asked_before.append((key, value, len(fake_freddy.requests)))
+        if not works:
+            raise RuntimeError("the supervisor is away")
+
+    monkeypatch.setattr(module, "push_xcom_from_trigger", push)
+    response_id = start(duration=0)
+    before = len(fake_freddy.requests)
+    assert run(ResponseTrigger(response_id, poll_interval=QUICK, push_link=True)).reason is EndReason.STATUS
+    link = f"{fake_freddy.url}/v1/model/response/{response_id}?organizationId=org_fake"
+    assert asked_before == [("freddy_response_link", link, before)]
+    run(ResponseTrigger(response_id, poll_interval=QUICK))
+    assert len(asked_before) == 1
 
 
 def test_a_response_that_failed_is_for_the_task_to_judge(start):
