@@ -23,6 +23,7 @@ import requests
 from airflow_provider_freddy.connection import read_connection
 from airflow_provider_freddy.hooks.freddy import FreddyHook
 from airflow_provider_freddy.testing import FakeFreddy
+from tests.airflow_versions import AIRFLOW
 from tests.docs.blocks import ROOT, Block, of_kind, shell_lines
 from tests.docs.test_blocks import check_option, check_settings, on_this_airflow
 from tests.docs.test_dags import DAG_BLOCKS
@@ -152,7 +153,11 @@ def check_dags_test(dag_id: str, freddy: FakeFreddy) -> None:
     """Run the DAG of the quickstart in an Airflow of its own, and look for the line that the page shows."""
     (block,) = (block for block in DAG_BLOCKS if block.dag_id == dag_id and block.page.name == "quickstart.md")
     (shown,) = (text for text in of_kind("text") if text.page == block.page)
-    line = re.sub(r"resp_[0-9a-f]+|20\d\d-\S+(?=:)", "WHAT", shown.text.strip())
+    words = shown.text.strip()
+    if AIRFLOW < (3, 0):
+        # There, a callback does not know that it is in the task's process, and names run and DAG, too.
+        words = words.partition("try 1: ")[2]
+    line = re.sub(r"resp_[0-9a-f]+|20\d\d-\S+(?=:)", "WHAT", words)
     pattern = re.escape(line).replace("WHAT", r"\S+")
     with TemporaryDirectory() as folder:
         (Path(folder) / "dags").mkdir()
