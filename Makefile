@@ -143,4 +143,5 @@ constraints: venv
 	done
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache docs/_build mutants
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage* docs/_build mutants \
+		screenshots kill-matrix*.jsonl

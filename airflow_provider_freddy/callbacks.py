@@ -21,7 +21,8 @@ def cancel_response_on_failure(context: Mapping[str, Any]) -> None:
 
     For ``on_failure_callback`` and ``on_retry_callback`` of a task or of ``default_args``, alone or in a list, and
     for the DAG's own ``on_failure_callback``, where it cancels what the whole run has started. It never raises, ends
-    within 8 seconds, and its last line in the log says what became of every response.
+    within 8 seconds in the task's process, and its last line in the log says what became of every response. In the DAG
+    processor, Airflow has some seconds more to say what was started.
 
     :param context: the context that Airflow gives to a callback.
     """
