@@ -59,3 +59,21 @@ def test_an_id_that_is_too_long_is_not_repeated_in_full(length):
 def test_a_list_rendered_as_text_is_told_as_such():
     with pytest.raises(ValueError, match="list rendered as text"):
         check_identifier("['resp_1', 'resp_2']", "response id")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("a b", "'a b' has characters that no id has."),
+        ("X/", "'X/' has characters that no id has."),
+        ("['1']", "has characters that no id has. It looks like a list rendered as text: pass the XComArg itself."),
+        (
+            "None",
+            "a template that found nothing. Check that the task which should push it has run and has pushed it.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_to_the_end(value, words):
+    with pytest.raises(ValueError, match="The response id") as caught:
+        check_identifier(value, "response id")
+    assert str(caught.value).endswith(words)

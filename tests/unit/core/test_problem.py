@@ -79,6 +79,11 @@ def test_what_somebody_else_wrote_becomes_one_short_line_that_any_log_can_take(t
     line.encode()
 
 
+def test_a_long_message_is_cut_and_one_that_fits_is_not():
+    assert shorten("x" * 300) == "x" * 300
+    assert shorten("x" * 301) == "x" * 297 + "..."
+
+
 @pytest.mark.parametrize("field", ["code", "request_id"])
 def test_a_code_or_request_id_cannot_fill_or_forge_the_log(field):
     problem = Problem(ProblemKind.NOT_FOUND, REQUEST, "m", 404, **{field: "x\nERROR forged " + "y" * 100_000})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import pendulum
 import pytest
@@ -161,6 +162,46 @@ def test_an_error_of_the_contract_is_read():
     assert problem == Problem(
         ProblemKind.NOT_FOUND, GET, "Response not found", 404, "response_not_found", "req_1", retry_after=3.0
     )
+
+
+@pytest.mark.parametrize("status", [None, 5, [], {}])
+def test_a_create_that_tells_no_status_has_started_something_that_is_queued(status):
+    answer = read({"id": "resp_1", "status": status}, request=POST, response_id=None)
+    assert answer == ModelResponse("resp_1", "queued", request_id="req_1")
+    assert read({"id": "resp_1", "status": "running"}, request=POST, response_id=None).status == "running"
+    problem = read({"id": "resp_1", "status": status})
+    assert problem.kind is ProblemKind.UNEXPECTED_REPLY
+    assert problem.request == GET
+    assert "a JSON body without id and status" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"id": "resp_2", "status": "queued"}, "a body about another response, 'resp_2'"),
+        ({"id": "../resp", "status": "queued"}, "an id by which nothing can be cancelled, '../resp'"),
+    ],
+)
+def test_an_id_that_is_not_the_one_or_none_is_told_with_what_was_asked(body, words):
+    problem = read(body, response_id="resp_1" if body["id"] == "resp_2" else None)
+    assert problem.request == GET
+    assert words in problem.message
+
+
+@pytest.mark.parametrize(("status", "works"), [(199, False), (200, True), (299, True), (300, False)])
+def test_what_counts_as_success(status, works):
+    assert isinstance(read({"id": "resp_1", "status": "queued"}, status), ModelResponse) == works
+
+
+def test_times_are_the_same_whatever_the_time_zone_of_the_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        answer = read({"id": "resp_1", "status": "queued", "createdAt": 1735689600.25})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert answer.created_at == pendulum.datetime(2025, 1, 1, tz="UTC").add(microseconds=250_000)
 
 
 def test_when_to_ask_again_may_be_a_date():
