@@ -361,6 +361,46 @@ def test_an_error_of_airflows_is_told_as_it_is(
     assert last_line(caplog)[1].endswith("MAY STILL RUN AND COST MONEY. FreddyError: no XComs today")
 
 
+@needs_airflow("3.0", "before, callbacks of every process have the same context")
+@pytest.mark.parametrize(
+    ("try_number", "task_ids", "asked"),
+    [(1, None, []), (2, None, ["targets", "earlier tries"]), (1, ["t"], ["targets"])],
+)
+def test_only_a_first_try_that_knows_what_it_has_started_asks_nobody(
+    fake_freddy_connection: FakeFreddy,
+    task: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    try_number: int,
+    task_ids: list[str] | None,
+    asked: list[str],
+) -> None:
+    names: list[str] = []
+    bounded = callback_run.run_bounded
+
+    def run_bounded(jobs: Any, seconds: float) -> Any:
+        names.extend(job.name for job in jobs)
+        return bounded(jobs, seconds)
+
+    task["ti"].try_number = try_number
+    FreddyHook().create_response("hello")
+    monkeypatch.setattr(callback_run, "run_bounded", run_bounded)
+    CancelResponseCallback(task_ids=task_ids)(failed(task))
+    assert names == asked
+    assert fake_freddy_connection.left_running == []
+
+
+def test_one_that_may_still_run_makes_the_line_an_error_whatever_becomes_of_the_others(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = started_elsewhere(2)
+    fake_freddy_connection.fault("status", method="DELETE", response_id=first, status=403, code="no", times=None)
+    CancelResponseCallback(response_id=[first, "resp_gone", second])(context)
+    level, line = last_line(caplog)
+    assert level == "ERROR"
+    assert f"{first} MAY STILL RUN" in line
+    assert f"{second} cancelled at" in line
+
+
 @pytest.mark.parametrize("budget", [0, -1, "8", None])
 def test_a_budget_that_is_none_is_refused(budget: Any) -> None:
     with pytest.raises(ValueError, match="The budget must be"):
