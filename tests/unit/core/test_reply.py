@@ -188,6 +188,25 @@ def test_an_id_that_is_not_the_one_or_none_is_told_with_what_was_asked(body, wor
     assert words in problem.message
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b" <html>Welcome</html>", "an HTML page: <html>Welcome</html>"),
+        (b"nope", "a body that is not JSON: nope"),
+        (b" ", "an empty body"),
+        (b"[1]", "JSON that is list where an object belongs"),
+        (b"{}", "a JSON body without id and status"),
+    ],
+)
+def test_what_came_instead_of_a_response_is_named(body, words):
+    assert read(body).message == f"Expected a model response, got {words}."
+
+
+def test_the_error_of_a_response_that_has_failed_is_read():
+    error = {"code": "model_overloaded", "message": "Too much."}
+    assert read({"id": "resp_1", "status": "failed", "error": error}).error == error
+
+
 @pytest.mark.parametrize(("status", "works"), [(199, False), (200, True), (299, True), (300, False)])
 def test_what_counts_as_success(status, works):
     assert isinstance(read({"id": "resp_1", "status": "queued"}, status), ModelResponse) == works

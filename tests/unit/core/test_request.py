@@ -135,3 +135,29 @@ def test_a_message_that_the_api_would_refuse_is_named_by_position_and_never_quot
     with pytest.raises(ValueError, match=re.escape("inputs[1]")) as caught:
         normalize_inputs([{"role": "user", "content": "Hi"}, message])
     assert PROMPT not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: get_response_request("", organization_id="org_1"), "The response id is empty. If it comes"),
+        (lambda: get_response_request("resp_1", organization_id=""), "The organization id is empty. If it comes"),
+        (
+            lambda: create_response_request("Hi", organization_id="", model=None, background=True, parameters={}),
+            "The organization id is empty. If it comes",
+        ),
+        (
+            lambda: create_response_request(
+                "Hi", organization_id="org_1", model=None, background=True, parameters={"model": "m", "inputs": "x"}
+            ),
+            "inputs, model must be given as an argument, not in the parameters.",
+        ),
+        (lambda: create([]), "inputs must be a text or a list of messages, and not empty."),
+        (lambda: create([5]), "inputs[0] must be a mapping with role and content, not int."),
+        (lambda: create([{"content": "Hi"}]), "inputs[0] needs a role, one of assistant, system, user."),
+    ],
+)
+def test_what_is_wrong_is_named(build, words):
+    with pytest.raises(ValueError, match="must|needs|is empty") as caught:
+        build()
+    assert str(caught.value).startswith(words)
