@@ -158,6 +158,6 @@ def test_a_message_that_the_api_would_refuse_is_named_by_position_and_never_quot
     ],
 )
 def test_what_is_wrong_is_named(build, words):
-    with pytest.raises(ValueError, match="must|needs|is empty") as caught:
+    with pytest.raises(ValueError, match=r"must|needs|is empty") as caught:
         build()
     assert str(caught.value).startswith(words)
