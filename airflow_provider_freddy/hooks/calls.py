@@ -203,7 +203,5 @@ def _checked(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function of the core; what it says about a bad value becomes an error of the provider."""
     try:
         return function(*args, **kwargs)
-    except FreddyInvalidRequestError:
-        raise
     except ValueError as error:
         raise FreddyInvalidRequestError(f"{error} Nothing was sent to Freddy.") from None

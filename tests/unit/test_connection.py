@@ -320,3 +320,19 @@ def test_every_option_means_the_same_as_a_value_and_as_text_of_a_uri(connection_
 )
 def test_an_option_that_makes_no_sense_is_refused_and_named(extra):
     assert next(iter(extra)).replace("verify_ssl", "verify").replace("headers", "header") in refused(extra=extra)
+
+
+def test_an_extra_that_is_no_text_is_read_and_masked_as_if_it_was():
+    """Airflow 3.2 leaves it so in a connection that it makes of a URI."""
+    given = {"organization_id": "org_1", "headers": {"X-Team": "blue"}}
+
+    class OfUri:
+        conn_id, password, host, port, schema = "c", KEY, None, None, None
+        extra = given
+
+        @property
+        def extra_dejson(self):
+            return json.loads(self.extra)
+
+    found = read_connection(OfUri())
+    assert (found.organization_id, found.headers) == ("org_1", {"X-Team": "blue"})

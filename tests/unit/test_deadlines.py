@@ -121,6 +121,15 @@ def test_the_last_line_names_what_may_still_run(run, fake_freddy, caplog):
     assert caplog.records[-1].levelname == "ERROR"
 
 
+def test_what_stands_in_the_way_of_the_connection_is_said(run, fake_freddy, monkeypatch, caplog):
+    running = run.has_started("ask")
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
+    miss_deadline(budget=2)
+    assert fake_freddy.left_running == [running]
+    assert f"Response {running} MAY STILL RUN AND COST MONEY" in caplog.messages[-1]
+    assert "freddy_default" in caplog.messages[-1]
+
+
 def test_a_run_that_cannot_be_read_is_said_to_cost_money(run, monkeypatch, caplog):
     monkeypatch.setattr(deadlines, "states_of_run", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

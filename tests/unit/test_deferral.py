@@ -8,14 +8,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 
 from airflow_provider_freddy import record, stored_record
 from airflow_provider_freddy.core.event import EndReason, WaitEnd
 from airflow_provider_freddy.deferrable import DeferrableOperator
 from airflow_provider_freddy.deferral import backstop, deadline, take_up
-from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError
+from airflow_provider_freddy.exceptions import FreddyError, FreddyNotFoundError, FreddyTaskKilledError
+from airflow_provider_freddy.operators import create_response
 from airflow_provider_freddy.operators.freddy import CancelResponseOperator, CreateResponseOperator
+from airflow_provider_freddy.sensors.freddy import ResponseStatusSensor
 from airflow_provider_freddy.testing import FakeFreddy
 from airflow_provider_freddy.version_compat import without_try
 from tests.unit.test_rules import Ti, entry, started_elsewhere
@@ -100,6 +108,68 @@ def test_a_try_does_not_go_on_with_the_end_of_an_earlier_one(
 def test_a_wait_that_ended_early_fails_the_task(context: dict[str, Any], end: WaitEnd, error: type) -> None:
     with pytest.raises(error, match=end.message):
         operator().execute_complete(context, end.as_payload(), response_id="resp_1")
+
+
+@pytest.mark.parametrize(
+    ("end", "timed_out", "error"),
+    [
+        (WaitEnd(EndReason.DEADLINE, "resp_1", message="Its time is over."), True, AirflowSensorTimeout),
+        (WaitEnd(EndReason.DEADLINE, "resp_1", message="Its time is over."), False, AirflowTaskTimeout),
+        (WaitEnd(EndReason.GAVE_UP, "resp_1", message="It is gone.", kind="not_found"), True, FreddyNotFoundError),
+    ],
+)
+def test_a_sensor_whose_wait_ended_early_fails(
+    context: dict[str, Any], end: WaitEnd, timed_out: bool, error: type
+) -> None:
+    sensor = ResponseStatusSensor(task_id="wait", response_id="resp_1", deferrable=True)
+    with pytest.raises(error, match=end.message):
+        sensor.execute_complete(context, end.as_payload(), timed_out=timed_out)
+
+
+@pytest.mark.parametrize(("on_other_end", "error"), [("fail", AirflowFailException), ("skip", AirflowSkipException)])
+def test_a_sensor_resumes_to_fail_or_to_be_skipped_when_its_status_can_never_come(
+    context: dict[str, Any], on_other_end: Any, error: type
+) -> None:
+    end = WaitEnd(EndReason.STATUS, "resp_1", {"id": "resp_1", "status": "failed"}, settled=True)
+    sensor = ResponseStatusSensor(task_id="wait", response_id="resp_1", on_other_end=on_other_end)
+    with pytest.raises(error, match="can never be 'completed' any more"):
+        sensor.execute_complete(context, end.as_payload())
+    seen = ResponseStatusSensor(task_id="wait", response_id="resp_1", on_other_end="succeed")
+    assert seen.execute_complete(context, end.as_payload())["status"] == "failed"
+
+
+def test_a_sensor_fetches_what_the_model_wrote_which_the_event_leaves_out(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy
+) -> None:
+    fake_freddy_connection.next_response(duration=0, queued_for=0)
+    (response_id,) = started_elsewhere()
+    end = WaitEnd(EndReason.STATUS, response_id, {"id": response_id, "status": "completed"}, settled=True)
+    sensor = ResponseStatusSensor(task_id="wait", response_id=response_id)
+    assert sensor.execute_complete(context, end.as_payload())["output"]
+    sensor.do_xcom_push = False
+    assert "output" not in sensor.execute_complete(context, end.as_payload())
+
+
+def test_a_deferred_sensor_refuses_what_is_no_id_before_anything_is_sent(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy
+) -> None:
+    sensor = ResponseStatusSensor(task_id="wait", response_id="None", deferrable=True)
+    with pytest.raises(FreddyError, match=r"a template that found nothing.*Nothing was sent to Freddy"):
+        sensor.execute(context)
+    assert fake_freddy_connection.requests == []
+
+
+def test_a_task_that_was_marked_is_not_deferred(
+    context: dict[str, Any], fake_freddy_connection: FakeFreddy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create_response, "state_of_running_task", lambda _: "failed")
+    with pytest.raises(FreddyTaskKilledError, match="The task was 'failed' before it could be deferred"):
+        operator()._defer(context, "resp_1", "org_fake", None)
+
+
+def test_what_to_leave_to_a_retry_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match="on_retry must be 'cancel' or 'resume', not 'keep'"):
+        CreateResponseOperator(task_id="ask", inputs="hello", on_retry="keep")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

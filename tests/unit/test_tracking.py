@@ -11,6 +11,7 @@ from airflow_provider_freddy import record
 from airflow_provider_freddy.callbacks import cancel_response_on_failure
 from airflow_provider_freddy.exceptions import (
     FreddyCredentialsError,
+    FreddyError,
     FreddyInvalidRequestError,
     FreddyTaskKilledError,
 )
@@ -115,6 +116,15 @@ def test_without_a_key_the_error_says_that_it_may_run(
     (response_id,) = started_elsewhere()
     monkeypatch.setenv("AIRFLOW_CONN_FREDDY_DEFAULT", '{"conn_type": "freddy"}')
     with pytest.raises(FreddyCredentialsError, match=f"{response_id} cannot be tracked, and MAY STILL RUN"):
+        FreddyHook().track_response(response_id, organization_id="org_fake")
+
+
+def test_without_a_connection_too(
+    fake_freddy_connection: FakeFreddy, task: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (response_id,) = started_elsewhere()
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT")
+    with pytest.raises(FreddyError, match=f"{response_id} cannot be tracked, and MAY STILL RUN.*freddy_default"):
         FreddyHook().track_response(response_id, organization_id="org_fake")
 
 

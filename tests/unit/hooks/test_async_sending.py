@@ -222,3 +222,14 @@ def test_the_sender_does_not_show_the_key(new_hook, fake_freddy):
     sender = asyncio.run(AsyncTransport(new_hook(fake_freddy).settings).open())
     assert KEY not in repr(sender) + str(sender)
     asyncio.run(sender.close())
+
+
+def test_what_airflows_own_hook_would_send_with_is_the_same_and_asks_airflow_nothing(
+    new_hook, fake_freddy, monkeypatch
+):
+    settings = new_hook(fake_freddy).settings
+    monkeypatch.delenv("AIRFLOW_CONN_FREDDY_DEFAULT", raising=False)
+    config = asyncio.run(AsyncTransport(settings).config())
+    assert config.base_url == fake_freddy.url
+    assert config.headers["Authorization"] == f"Bearer {fake_freddy.api_key}"
+    assert config.auth is None
