@@ -56,7 +56,7 @@ def airflow(freddy: FakeFreddy, statsd: StatsD) -> Iterator[LocalAirflow]:
     """An Airflow whose connection is stored in its database, in the clear, so that a search for the key finds it."""
     local_bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
     bundles = [
-        {"name": folder.name, "classpath": local_bundle, "kwargs": {"path": str(folder)}}
+        {"name": f"freddy_{folder.name}", "classpath": local_bundle, "kwargs": {"path": str(folder)}}
         for folder in (DAGS, DEMO_DAGS)
     ]
     config = {
