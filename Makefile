@@ -67,7 +67,7 @@ kill-matrix-versions:
 
 # On the oldest versions: all tests that need no running Airflow, but the pages' and one on HTTP that takes a minute.
 test-versions:
-	$(PYTHON) tests/matrix.py 2.11 3.0 --tests "-n 2 tests/unit tests/dag_runs tests/test_example_dags.py \
+	$(PYTHON) tests/matrix.py 2.11 3.0 --jobs 2 --tests "-n 2 tests/unit tests/dag_runs tests/test_example_dags.py \
 		tests/test_imports.py tests/test_what_airflow_sees.py --ignore=tests/unit/test_faults_during_cancel.py"
 
 test-matrix:
