@@ -31,9 +31,9 @@ $(VENV)/.installed: pyproject.toml constraints/airflow-$(AIRFLOW).txt
 demo: venv
 	$(VENV)/bin/python -m demo $(ARGS)
 
-# What needs no Airflow of its own runs in two processes; a real Airflow wants the machine for itself.
+# What needs no Airflow of its own waits more than it works: three processes. A real Airflow wants the machine for itself.
 test: venv lint
-	$(VENV)/bin/python -m pytest -n 2 -m 'not live and not judges and not browser' --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -n 3 -m 'not live and not judges and not browser' --cov --cov-report=term
 	$(VENV)/bin/python -m pytest -m live
 
 # Every way a task can stop, in every style, REPEAT times over: about half an hour each. It writes docs/guarantees.md.
